@@ -1,0 +1,1 @@
+"""Judges a chat-completions endpoint by its own documentation: `pytest --target URL --dialect NAME`."""

@@ -1,0 +1,1 @@
+"""The wire: bytes out, bytes in, and when. Knows no check and no verdict."""

@@ -1,0 +1,73 @@
+"""Strict JSON by RFC 8259: what Python's reader forgives is reported here.
+
+`read` returns the value and the list of departures; it raises `NotJson` only when there is no value at all.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+__all__ = ["NotJson", "read"]
+
+
+class NotJson(ValueError):
+    """The bytes hold no JSON value; the message says where reading stopped."""
+
+
+def read(data: bytes | str) -> tuple[Any, list[str]]:
+    """(value, departures from RFC 8259): a BOM, bytes that are no UTF-8, NaN, Infinity, duplicate keys, lone surrogates."""
+    departures: list[str] = []
+    text = _text(data, departures)
+    try:
+        value = json.loads(text, parse_constant=_constants(departures), object_pairs_hook=_pairs(departures))
+    except RecursionError:
+        raise NotJson("nested too deep to read") from None
+    except ValueError as error:
+        raise NotJson(str(error)) from error
+    if "\\u" in text and _has_surrogate(value):
+        departures.append("a lone surrogate in a string")
+    return value, departures
+
+
+def _text(data: bytes | str, departures: list[str]) -> str:
+    if isinstance(data, str):
+        return data
+    if data.startswith(b"\xef\xbb\xbf"):
+        departures.append("a byte order mark before the value")
+        data = data[3:]
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        departures.append(f"bytes that are not UTF-8 at offset {error.start}")
+        return data.decode("utf-8", "replace")
+
+
+def _constants(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook signature
+    def constant(name: str) -> float:
+        departures.append(f"the literal {name}")
+        return float(name)
+
+    return constant
+
+
+def _pairs(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook signature
+    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(members)
+        if len(value) < len(members):
+            names = [name for name, _ in members]
+            twice = next(name for name in names if names.count(name) > 1)
+            departures.append(f"the key {twice[:60]!r} twice in one object")
+        return value
+
+    return pairs
+
+
+def _has_surrogate(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    if isinstance(value, str):
+        return any("\ud800" <= c <= "\udfff" for c in value)
+    if isinstance(value, dict):
+        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
+    return isinstance(value, list) and any(_has_surrogate(v) for v in value)
+
+
