@@ -29,6 +29,7 @@ RULES = {
 KINDS = {"request": "request", "response": "response", "stream": "chunk", "error": "error"}
 COPIED_WORDS = 8
 IN_PLACE = ("anyOf", "oneOf", "allOf")
+VALUES = ("items", "additionalProperties", "propertyNames")
 COMBINED = (*IN_PLACE, "then", "else")
 
 every_dialect = pytest.mark.parametrize("name", NAMES)
@@ -231,10 +232,11 @@ def test_every_refusal_breaks_a_rule_that_the_request_schema_has(name: str) -> N
 
 def has_rule(rule: str, found: list[Member], root: Json) -> bool:
     parts = leaves(found, root)
+    values = [part for leaf in parts for key in VALUES for part in branches(as_schema(leaf.get(key)), root)]
     types = {kind for part in parts for kind in listed(part.get("type"))}
     keywords = {
         "range": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
-        "items": {"minItems", "maxItems"},
+        "items": {"minItems", "maxItems", "minProperties", "maxProperties"},
         "enum": {"enum", "const"},
         "format": {"format"},
         "empty": {"minLength"},
@@ -243,16 +245,25 @@ def has_rule(rule: str, found: list[Member], root: Json) -> bool:
         "values": {"items", "additionalProperties"},
     }
     if rule in keywords:
-        return any(keywords[rule] & set(part) for part in parts)
+        return any(keywords[rule] & set(part) for part in [*parts, *values])
     if rule == "missing":
         return any(member.required for member in found)
     if rule == "null":
-        return not any("null" in listed(part.get("type")) for part in parts if "x-with" not in part)
+        return any(not nullable(member, root) for member in found)
     if rule in {"fraction", "nonpositive"}:
         return "integer" in types
     if rule == "lax":
         return bool(types & {"integer", "number", "boolean"})
     return rule == "type"
+
+
+def nullable(member: Member, root: Json) -> bool:
+    """Whether null is allowed there with nothing special beside it."""
+    return any("null" in listed(part.get("type")) for part in leaves([member], root) if "x-with" not in part)
+
+
+def as_schema(value: Json | bool | None) -> Json:  # noqa: FBT001  a schema may be a boolean
+    return value if isinstance(value, dict) else {}
 
 
 def listed(kinds: str | list[str] | None) -> list[str]:
