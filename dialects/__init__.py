@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,7 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parent
 COMMON = "common"
 SCHEMAS = ("request", "response", "chunk", "error")
+OPTIONAL_SCHEMAS = ("models",)
 
 
 class DialectError(ValueError):
@@ -72,7 +73,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """`example` is the id the document prints; `unknown` one that no server has; `default_of` an id without a model part."""
+    """`example` is printed by the document; no server has `unknown`; `default_of` is an id without a model part."""
 
     example: str
     unknown: str
@@ -81,13 +82,13 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What the request schema cannot say: fields that bound the answer, whether null means absent, how images travel."""
+    """What the request schema cannot say: which fields bound the answer, whether null is absent, how images travel."""
 
     token_limits: tuple[str, ...]
     null_is_absent: bool = False
     image_parts: str = "none"
     text_parts: bool = False
-    defaults: Mapping[str, Any] = MappingProxyType({})
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,10 @@ class ResponseFacts:
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """`usage`: always | on_request | undocumented. `usage_chunk`: with_finish | own | any. `role`: first | every | any."""
+    """How a stream goes.
+
+    `usage`: always | on_request | undocumented. `usage_chunk`: with_finish | own | any. `role`: first | every | any.
+    """
 
     usage: str
     usage_chunk: str
@@ -162,9 +166,9 @@ class Requirement:
     unobservable: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """Everything one document says. `schemas` has request, response, chunk and error (JSON Schema 2020-12)."""
+    """Everything one document says. `schemas` (2020-12) has request, response, chunk, error and maybe models."""
 
     id: str
     title: str
@@ -191,13 +195,21 @@ class Dialect:
 
     def formats(self) -> tuple[str, ...]:
         """The documented values of response_format.type, in the schema's order."""
-        field = self.schemas["request"]["properties"].get("response_format", {})
-        return tuple(_consts(field, "type"))
+        schema = self.schemas["request"]
+        values = _consts(schema["properties"].get("response_format", {}), "type", schema)
+        return tuple(dict.fromkeys(values))
 
     def samples(self, kind: str) -> Iterator[tuple[str, str]]:
-        """(name, text) of each sample of a kind: request, response, stream, error."""
+        """(name, text) of each sample of a kind: request, response, stream, error. Without those in `deviations`."""
         for path in sorted((self.folder / "samples").glob(f"{kind}*")):
-            yield path.name, path.read_text(encoding="utf-8")
+            if path.name not in self.deviations():
+                yield path.name, path.read_text(encoding="utf-8")
+
+    def deviations(self) -> Mapping[str, str]:
+        """Samples printed against the page's own rules: file name to what it breaks (a schema's name, or framing)."""
+        path = self.folder / "samples" / "deviations.toml"
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))["deviation"] if path.is_file() else []
+        return MappingProxyType({row["sample"]: row["breaks"] for row in rows})
 
 
 def known() -> tuple[str, ...]:
@@ -211,14 +223,18 @@ def load(name_or_path: str | Path) -> Dialect:
     if str(name_or_path) in known():
         folder = ROOT / str(name_or_path)
     elif not (folder / "dialect.toml").is_file():
-        raise DialectError(f"no dialect {str(name_or_path)!r}: known are {', '.join(known())}, or give a folder that holds dialect.toml")
+        names = ", ".join(known())
+        raise DialectError(
+            f"no dialect {str(name_or_path)!r}: known are {names}, or give a folder that holds dialect.toml"
+        )
     return _read(folder.resolve())
 
 
 @cache
 def _read(folder: Path) -> Dialect:
     facts = _toml(folder / "dialect.toml", "dialect")
-    schemas = {name: _schema(folder / f"{name}.schema.json") for name in SCHEMAS}
+    optional = [name for name in OPTIONAL_SCHEMAS if (folder / f"{name}.schema.json").is_file()]
+    schemas = {name: _schema(folder / f"{name}.schema.json") for name in [*SCHEMAS, *optional]}
     errors = facts["errors"]
     causes = {name: Cause(**_tuples(value)) for name, value in errors.get("cause", {}).items()}
     waived = set(facts.get("without_common", {}))
@@ -285,7 +301,8 @@ def _unique(rows: list[Requirement], folder: Path) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
-            raise DialectError(f"{folder / 'requirements.toml'}: requirement id {row.id!r} stands twice; an id is for one row, for life")
+            where = folder / "requirements.toml"
+            raise DialectError(f"{where}: requirement id {row.id!r} stands twice; an id is for one row, for life")
         seen.add(row.id)
 
 
@@ -293,9 +310,19 @@ def _tuples(facts: Json) -> Json:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
 
 
-def _consts(schema: Json, key: str) -> Iterator[str]:
-    for branch in (schema, *schema.get("anyOf", []), *schema.get("oneOf", [])):
-        rule = branch.get("properties", {}).get(key, {})
-        if "const" in rule:
-            yield rule["const"]
-        yield from rule.get("enum", [])
+def _consts(schema: Json, key: str, root: Json) -> Iterator[str]:
+    """The values that a property may have in any branch; local references are followed."""
+    rule = schema.get("properties", {}).get(key, {})
+    if "const" in rule:
+        yield rule["const"]
+    yield from rule.get("enum", [])
+    for branch in (*schema.get("anyOf", []), *schema.get("oneOf", []), *_referred(schema, root)):
+        yield from _consts(branch, key, root)
+
+
+def _referred(schema: Json, root: Json) -> Iterator[Json]:
+    if "$ref" in schema:
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        yield target

@@ -34,6 +34,21 @@ def test_a_folder_of_ones_own_loads_by_its_path(copy: Path) -> None:
     assert dialects.load(str(copy)).requirements == dialects.load("dos_ai").requirements
 
 
+@pytest.mark.parametrize(
+    ("name", "formats"),
+    [("dos_ai", {"json_object", "json_schema"}), ("dria", {"json_schema", "json_object"}), ("solidrust", set())],
+)
+def test_the_formats_are_read_from_every_branch_of_the_schema(name: str, formats: set[str]) -> None:
+    assert set(dialects.load(name).formats()) == formats
+
+
+def test_samples_that_deviate_are_told_apart() -> None:
+    dria = dialects.load("dria")
+
+    assert dict(dria.deviations()) == {"stream-as-printed.txt": "framing"}
+    assert [name for name, _ in dria.samples("stream")] == ["stream-basic.txt"]
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     said = refusal("no_such_vendor")
 
