@@ -1,0 +1,1 @@
+"""A server that answers chat requests in every documented dialect, so that the suite has something true to judge."""
