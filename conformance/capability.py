@@ -1,0 +1,30 @@
+"""Answers to requests for what a target may leave out: a clean refusal decides nothing; some models are levers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.chat import brief
+from conformance.verdict import Inconclusive, Untested
+
+if TYPE_CHECKING:
+    from conformance.chat import Chat
+    from conformance.reply import Reply
+    from conformance.wire.exchange import Exchange
+
+__all__ = ["honoured", "lever_model"]
+
+
+def honoured(chat: Chat, exchange: Exchange) -> Reply:
+    """The answer; a 4xx is Inconclusive (rows on accepted requests judge it), a 5xx or a broken answer a Mismatch."""
+    if exchange.status is not None and 400 <= exchange.status < 500:  # noqa: PLR2004 - the class of refusals
+        raise Inconclusive(f"the request was refused, so nothing was shown: {brief(exchange)}")
+    return chat.accepted(exchange)
+
+
+def lever_model(chat: Chat, name: str, what: str) -> str:
+    """The model that the profile names for this lever, or Untested."""
+    model = chat.profile.models.get(name)
+    if model is None:
+        raise Untested(f"needs {what}: name it as models.{name} in --profile")
+    return model

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from conformance.capability import honoured
+from conformance.chat import brief
+from conformance.fields import shown
+from conformance.registry import check
+from conformance.schema import branches
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.chat import Chat
+    from conformance.explore import Explorer
+    from conformance.reply import Reply
+    from conformance.wire.exchange import Exchange
+
+Json = dict[str, Any]
+TOKENS = 256
+RUN = 64
+RUNAWAY = re.compile(rf"\s{{{RUN},}}|\d{{{RUN},}}")
+ASKED = "Describe an imaginary city as a JSON object."
+
+
+def _closed(properties: Json) -> Json:
+    """An object with exactly these members."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+CITY = _closed({"name": {"type": "string"}, "inhabitants": {"type": "integer"}, "coastal": {"type": "boolean"}})
+SHORT = _closed(
+    {"size": {"enum": ["small", "large"]}, "districts": {"type": "integer"}, "coastal": {"type": "boolean"}}
+)
+LEAVES = st.sampled_from(
+    (
+        {"type": "string"},
+        {"type": "string", "enum": ["red", "blue", "\u00fcber"]},
+        {"type": "integer"},
+        {"type": "number"},
+        {"type": "boolean"},
+        {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
+    )
+)
+NAMES = st.sampled_from(("name", "age", "size", "kind_of", "is-open", "x1"))
+SCHEMAS = st.recursive(
+    LEAVES, lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=3).map(_closed), max_leaves=4
+)
+OBJECTS = st.dictionaries(NAMES, SCHEMAS, min_size=1, max_size=3).map(_closed)
+
+
+def _nested(levels: int) -> Json:
+    schema: Json = {"type": "string"}
+    for _ in range(levels):
+        schema = _closed({"a": schema})
+    return schema
+
+
+UNUSABLE: dict[str, Any] = {
+    "a type that nobody knows": {"type": "wonder"},
+    "a reference to nowhere": {"$ref": "#/$defs/nowhere"},
+    "a reference to itself": {"$ref": "#"},
+    "a pattern that is no regular expression": _closed({"a": {"type": "string", "pattern": "(["}}),
+    "properties that are no object": {"type": "object", "properties": 5},
+    "an empty enumeration": _closed({"a": {"enum": []}}),
+    "an integer that cannot be": _closed({"a": {"type": "integer", "minimum": 5, "maximum": 3}}),
+    "128 levels": _nested(128),
+    "a list in place of the schema": [],
+}
+
+
+def _format(chat: Chat, schema: Any, name: str = "answer") -> Json:  # noqa: ANN401 - unusable schemas too
+    """The response_format of a schema; strict where the document knows the word, as only then fitting is promised."""
+    strict = {"strict": True} if _knows_strict(chat) else {}
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, **strict}}
+
+
+def _knows_strict(chat: Chat) -> bool:
+    root = chat.dialect.schemas["request"]
+    rule = root["properties"].get("response_format", {})
+    inner = (branch["properties"].get("json_schema") for branch in branches(root, rule) if "properties" in branch)
+    return any("strict" in b.get("properties", {}) for found in inner if found for b in branches(root, found))
+
+
+def _formats(chat: Chat) -> tuple[str, ...]:
+    """The documented formats that promise JSON."""
+    chat.offered("structured_output")
+    promised = tuple(name for name in chat.dialect.formats() if name in KINDS)
+    if not promised:
+        raise NotApplicable("the document promises no JSON format")
+    return promised
+
+
+def _schema(chat: Chat) -> Json:
+    return _format(chat, CITY)
+
+
+def _object(_: Chat) -> Json:
+    return {"type": "json_object"}
+
+
+KINDS: dict[str, tuple[Callable[[Chat], Json], Json]] = {
+    "json_schema": (_schema, CITY),
+    "json_object": (_object, {"type": "object"}),
+}
+
+
+def _post(chat: Chat, form: Json, **fields: Any) -> Exchange:  # noqa: ANN401 - JSON
+    return chat.post(chat.body(ASKED, tokens=TOKENS, response_format=form, **fields))
+
+
+def _kept(reply: Reply, schema: Json) -> None:
+    """Raise Mismatch unless every choice's text is JSON that fits; Inconclusive where an answer was cut on the way."""
+    for choice in reply.choices:
+        text = choice.text.strip()
+        if choice.finish == "length":
+            _begins(reply, text)
+            raise Inconclusive(f"the answer was cut at {TOKENS} tokens, so its JSON is not complete: {shown(text)}")
+        wrong = _misfit(text, schema)
+        if wrong:
+            raise Mismatch(f"text that is JSON and fits {shown(schema)}", wrong, reply.exchange)
+    if not reply.choices:
+        raise Mismatch("a choice with JSON text", brief(reply.exchange), reply.exchange)
+
+
+def _begins(reply: Reply, text: str) -> None:
+    """What was cut must still be the beginning of an object."""
+    if text and not text.startswith("{"):
+        raise Mismatch("text that begins as a JSON object", f"the text {shown(text)}", reply.exchange)
+
+
+def _misfit(text: str, schema: Json) -> str | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"{shown(text)}: {error}"
+    problem = next(iter(Draft202012Validator(schema).iter_errors(value)), None)
+    return f"{shown(text)}: {problem.message[:120]}" if problem is not None else None
+
+
+@check("structured_output.json-schema", smoke=True)
+def test_json_schema(chat: Chat, explore: Explorer) -> None:
+    """With response_format json_schema the text is JSON that fits the schema, for schemas of every usual form."""
+    chat.offered("structured_output")
+    _kept(honoured(chat, _post(chat, _format(chat, CITY))), CITY)
+    if explore.examples > 1:
+        explore(OBJECTS, lambda schema: _drawn(chat, schema))
+
+
+def _drawn(chat: Chat, schema: Json) -> None:
+    """Judge the answer for one drawn schema; one that was refused or cut shows nothing."""
+    exchange = _post(chat, _format(chat, schema))
+    try:
+        _kept(honoured(chat, exchange), schema)
+    except Inconclusive:
+        return
+
+
+@check("structured_output.json-object")
+def test_json_object(chat: Chat) -> None:
+    """With response_format json_object the text is a JSON object."""
+    chat.offered("structured_output")
+    _kept(honoured(chat, _post(chat, _object(chat))), {"type": "object"})
+
+
+@check("structured_output.streamed")
+def test_streamed(chat: Chat) -> None:
+    """The joined deltas of a streamed answer keep what each documented format promises."""
+    for name in _formats(chat):
+        form, schema = KINDS[name]
+        _kept(honoured(chat, _post(chat, form(chat), stream=True)), schema)
+
+
+@check("structured_output.bad-schema")
+def test_bad_schema(chat: Chat) -> None:
+    """A format or a schema that cannot be used is refused or ignored, in bounded time, and the next request is answered."""
+    chat.offered("structured_output")
+    bodies = {what: _format(chat, schema) for what, schema in UNUSABLE.items()}
+    bodies |= {"a format that nobody knows": {"type": "no-such-format"}, "a format without a type": {}}
+    for what, form in bodies.items():
+        exchange = _post(chat, form)
+        if exchange.status is None or exchange.status >= 500:
+            raise Mismatch(f"a status below 500 for {what}", brief(exchange), exchange)
+    alive = chat.post(chat.body())
+    if not alive.ok:
+        raise Mismatch("an answer after unusable schemas", brief(alive), alive)
+
+
+@check("structured_output.bounded")
+def test_bounded(chat: Chat) -> None:
+    """JSON comes to its end by itself, without runs of white space or digits."""
+    for name in _formats(chat):
+        form = _format(chat, SHORT) if name == "json_schema" else _object(chat)
+        reply = honoured(chat, _post(chat, form))
+        run = RUNAWAY.search(reply.text)
+        if run:
+            expected = f"JSON without a run of {RUN} or more spaces or digits"
+            raise Mismatch(expected, f"{len(run[0])} characters, beginning {shown(run[0][:20])}", reply.exchange)
+        if reply.finish == "length":
+            raise Inconclusive(f"the answer was cut at {TOKENS} tokens, though not by a run: {shown(reply.text)}")
