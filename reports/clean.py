@@ -74,6 +74,8 @@ def terminal(text: str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     point = ord(found.group())
+    if 0xDC80 <= point <= 0xDCFF:  # noqa: PLR2004 - where surrogateescape keeps a byte that is not UTF-8
+        point -= 0xDC00
     if point <= 0xFF:  # noqa: PLR2004 - what two hexadecimal digits can say
         return f"\\x{point:02x}"
     return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004 - the same for four

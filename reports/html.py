@@ -20,10 +20,9 @@ from markupsafe import Markup
 from reports import clean, words
 from reports.gate import GateResult, judge
 from reports.model import LEVELS, ExchangeRecord, LoadReport, Report, RequirementResult
-from reports.redact import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from reports.baseline import Baseline
 
@@ -69,9 +68,9 @@ class RowView:
 def html(report: Report | LoadReport, baseline: Baseline | None = None, level: str | None = None) -> str:
     """The page as text."""
     result = judge(report, baseline, level)
-    report = redacted(report)
     if isinstance(report, LoadReport):
-        return page("load.html.j2", report=report, result=result, headline=words.headline(report, result))
+        facts = {"headline": words.headline(report, result), "took": words.took(report)}
+        return page("load.html.j2", report=report, result=result, **facts)
     for scale in SCALES:
         text = _conformance(report, result, scale)
         if len(text.encode("utf-8", "replace")) <= PAGE_LIMIT:
@@ -96,6 +95,9 @@ def _conformance(report: Report, result: GateResult, scale: float) -> str:
         report=report,
         result=result,
         headline=words.headline(report, result),
+        took=words.took(report),
+        failed=[r for r in report.requirements if r.id in result.failed],
+        sentences=[s for s in result.sentences if not s.endswith(" failed")],
         levels=[(level, words.tally(r for r in report.requirements if r.level == level)) for level in LEVELS],
         tallies={name: words.tally(view.row for view in views) for name, views in chapters.items()},
         total=words.tally(report.requirements),
@@ -146,8 +148,15 @@ def _frames(one: ExchangeRecord, limit: int) -> Iterator[FrameView]:
     for n, frame in enumerate(one.frames, 1):
         text = _text(frame.data)
         if spent < limit or n == len(one.frames):
-            yield FrameView(f"+{frame.t:.3f} s", len(frame.data), shown(text, max(160, limit - spent)))
+            yield FrameView(f"+{frame.t:.3f} s", len(frame.data), _frame_text(text, max(160, limit - spent)))
         spent += len(text) + 60
+
+
+def _frame_text(text: str, limit: int) -> Markup:
+    r"""The text of a frame; the line ends that close it stand as a dim \n, so that a missing one is seen."""
+    body = text.rstrip("\n")
+    ends = f'<i class="nl">{"&#92;n" * (len(text) - len(body))}</i>' if body != text and len(text) <= limit else ""
+    return shown(body, limit) + Markup(ends)  # noqa: S704 - ends is made of our own markup only
 
 
 def _text(data: bytes) -> str:
@@ -189,6 +198,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "line": lambda text: clean.one_line(str(text)), "figure": words.figure}
+    filters: dict[str, Callable[..., str]] = {
+        "shown": shown,
+        "line": _line,
+        "figure": words.figure,
+        "moment": words.moment,
+    }
+    environment.filters |= filters
     environment.globals |= {"plural": words.plural, "percentiles": words.percentiles, "verdicts": words.SHOWN}
     return environment
+
+
+def _line(text: object) -> str:
+    return clean.one_line(str(text))

@@ -8,13 +8,13 @@ carries its verdict, level and tier as properties, so that all counts of the rep
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from reports import clean
 from reports.gate import CANNOT_JUDGE, FAILED, judge, rows_of
 from reports.model import LoadReport, Report, RequirementResult
+from reports.words import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def junit(report: Report | LoadReport, baseline: Baseline | None = None, level: 
     root = ET.Element("testsuites", name=_text(f"{report.target.dialect} {report.target.url}"))
     root.extend(suites)
     _count(root, root.iter("testcase"))
-    root.set("time", f"{_seconds(report):.3f}")
+    root.set("time", f"{seconds_of(report):.3f}")
     if result.code == FAILED and root.get("failures") == "0":
         root.append(_run_suite(report, "baseline", " ".join(result.sentences), "failure"))
         _count(root, root.iter("testcase"))
@@ -131,10 +131,6 @@ def _count(element: ET.Element, cases: Iterable[ET.Element]) -> None:
     element.set("failures", str(totals["failure"]))
     element.set("errors", str(totals["error"]))
     element.set("skipped", str(totals["skipped"]))
-
-
-def _seconds(report: Report | LoadReport) -> float:
-    return max(0.0, (datetime.fromisoformat(report.finished) - datetime.fromisoformat(report.started)).total_seconds())
 
 
 def _text(text: str) -> str:

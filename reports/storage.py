@@ -72,7 +72,7 @@ def write_all(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, dumped(document))
-        for name, text in renderings(report, baseline, path).items():
+        for name, text in renderings(report, baseline).items():
             write_atomically(folder / name, text)
     except OSError as error:
         raise ReportError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reports.model import LEVELS, VERDICTS, LoadReport, Report, RequirementResult, count, worst
+from reports.model import LEVELS, VERDICTS, ExchangeRecord, LoadReport, Report, RequirementResult, count, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,38 @@ def percentiles(metric: Metric) -> list[str]:
     return [figure(metric.mean), *(figure(getattr(metric, name)) for name in PERCENTILES)]
 
 
+def moment(time: str) -> str:
+    """A report's time stamp for people, to the second."""
+    return f"{time[:10]} {time[11:19]} UTC"
+
+
+def took(report: Report | LoadReport) -> str:
+    """How long the run lasted, in minutes and seconds."""
+    seconds = seconds_of(report)
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"  # noqa: PLR2004 - a minute
+
+
+def seconds_of(report: Report | LoadReport) -> float:
+    """How long the run lasted, in seconds; 0 where the clock went backwards."""
+    return max(0.0, (datetime.fromisoformat(report.finished) - datetime.fromisoformat(report.started)).total_seconds())
+
+
 def plural(number: int, noun: str) -> str:
     """The number with its noun: 1 request, 2 requests."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def offender(report: Report, row: RequirementResult) -> ExchangeRecord | None:
+    """The exchange that speaks for a row: the last of its evidence, which is the smallest one that a search came to."""
+    known = {one.id: one for one in report.exchanges}
+    return next((known[name] for name in reversed(row.evidence) if name in known), None)
+
+
+def answered(one: ExchangeRecord, limit: int = 300) -> str:
+    """What came, on one line: the status or what broke, and the beginning of the body."""
+    if one.status is None:
+        return f"no answer: {one.error or 'the connection ended'}"
+    body = one.body[:limit].decode("utf-8", "surrogateescape")
+    rest = f" [... {len(one.body) - limit} more bytes]" if len(one.body) > limit else ""
+    broken = f" ({one.error})" if one.error else ""
+    return f"{one.status}{broken} {body}{rest}"
