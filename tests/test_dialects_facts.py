@@ -1,133 +1,39 @@
-"""The shelf of facts agrees with the documents, with itself and with its samples, for every known dialect."""
+"""The facts of every known dialect agree with its document and with each other."""
 
 from __future__ import annotations
 
-import json
-import re
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from jsonschema import Draft202012Validator
 
 import dialects
-from dialects import Dialect, Requirement
+from tests.dialect_facts import (
+    COPIED_WORDS,
+    NAMES,
+    Member,
+    arguments,
+    branches,
+    by_path,
+    document,
+    every_dialect,
+    fields,
+    leaves,
+    named_lines,
+    own,
+    places,
+    plain,
+    runs,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.dialect_facts import Json
 
-Json = dict[str, Any]
-
-SEEDS = Path(__file__).parents[2] / "shared" / "seeds"
-NAMES = dialects.known()
 RULES = {
     "missing", "type", "fraction", "lax", "null", "range", "items", "enum", "format",
     "empty", "length", "values", "nonpositive", "pattern",
 }  # fmt: skip
-KINDS = {"request": "request", "response": "response", "stream": "chunk", "error": "error"}
-COPIED_WORDS = 8
-IN_PLACE = ("anyOf", "oneOf", "allOf")
 VALUES = ("items", "additionalProperties", "propertyNames")
-COMBINED = (*IN_PLACE, "then", "else")
-
-every_dialect = pytest.mark.parametrize("name", NAMES)
-
-
-# ---------------------------------------------------------------- how the tests read schemas, rows and documents
-
-
-@dataclass(frozen=True)
-class Member:
-    """One place in a schema where a property is declared."""
-
-    path: str
-    rule: Json
-    required: bool
-
-
-def branches(schema: Json, root: Json, keys: tuple[str, ...] = COMBINED, seen: tuple[str, ...] = ()) -> Iterator[Json]:
-    """The schema and all that it combines in the same place, references followed."""
-    if (reference := schema.get("$ref")) in seen:
-        return
-    yield schema
-    if reference:
-        target = root
-        for step in reference.removeprefix("#/").split("/"):
-            target = target[step]
-        yield from branches(target, root, keys, (*seen, reference))
-    for key in keys:
-        parts = schema.get(key, [])
-        for part in parts if isinstance(parts, list) else [parts]:
-            yield from branches(part, root, keys, seen)
-
-
-def members(schema: Json, root: Json, path: str = "", depth: int = 8) -> Iterator[Member]:
-    """Every declared property, arrays passed silently."""
-    if not depth:
-        return
-    for branch in branches(schema, root):
-        for key, rule in branch.get("properties", {}).items():
-            yield Member(f"{path}{key}", rule, key in branch.get("required", []))
-            yield from members(rule, root, f"{path}{key}.", depth - 1)
-        if "items" in branch:
-            yield from members(branch["items"], root, path, depth - 1)
-
-
-def by_path(schema: Json) -> dict[str, list[Member]]:
-    found: dict[str, list[Member]] = {}
-    for member in members(schema, schema):
-        found.setdefault(member.path, []).append(member)
-    return found
-
-
-def leaves(found: list[Member], root: Json) -> list[Json]:
-    return [leaf for member in found for leaf in branches(member.rule, root, IN_PLACE)]
-
-
-def own(dialect: Dialect) -> list[Requirement]:
-    return [row for row in dialect.requirements if row.tier != "common"]
-
-
-def arguments(rows: list[Requirement], check: str) -> set[str]:
-    """The bracketed arguments with which rows list a check."""
-    matches = (re.fullmatch(re.escape(check) + r"\[(.+)\]", listed) for row in rows for listed in row.checks)
-    return {match.group(1) for match in matches if match}
-
-
-def fields(rows: list[Requirement], check: str) -> set[str]:
-    """The same, without a value or a part behind the field's path."""
-    return {re.split("[=:]", argument)[0] for argument in arguments(rows, check)}
-
-
-def document(dialect: Dialect) -> list[str]:
-    if not dialect.document.endswith(".txt"):
-        pytest.skip(f"{dialect.id} is not described by a seed page")
-    if not SEEDS.is_dir():
-        pytest.skip("the seed pages are not on this machine")
-    return (SEEDS / dialect.document).read_text(encoding="utf-8").split("\n")
-
-
-def places(dialect: Dialect) -> list[Requirement]:
-    return [row for row in own(dialect) if row.tier == "seed" and row.place.source == dialect.document]
-
-
-def named_lines(row: Requirement, page: list[str]) -> str:
-    return "\n".join(line for first, last in row.place.lines for line in page[first - 1 : last])
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def runs(text: str, length: int) -> set[tuple[str, ...]]:
-    found = words(text)
-    return {tuple(found[i : i + length]) for i in range(len(found) - length + 1)}
-
-
-def plain(line: str) -> str:
-    return line.strip("#>* `").removeprefix("title:").strip(" \"'")
 
 
 # ---------------------------------------------------------------- rows
@@ -376,78 +282,3 @@ def test_error_bodies_have_the_form_that_the_facts_name(name: str) -> None:
 def error_of(schema: Json) -> Json:
     rule: Json = schema.get("properties", {}).get("error", {})
     return rule
-
-
-# ---------------------------------------------------------------- samples
-
-
-@every_dialect
-def test_samples_keep_the_rules_that_their_page_keeps(name: str) -> None:
-    dialect = dialects.load(name)
-    deviations = dialect.deviations()
-    broken = {path.name: sorted(breaches(dialect, path)) for path in samples(dialect)}
-
-    assert {sample: found for sample, found in broken.items() if found} == {
-        sample: [breaks] for sample, breaks in deviations.items()
-    }
-
-
-@every_dialect
-def test_there_is_a_sample_of_a_request_an_answer_and_a_refusal(name: str) -> None:
-    kinds = {path.name.split("-")[0] for path in samples(dialects.load(name))}
-
-    assert {"request", "response", "error"} <= kinds <= set(KINDS)
-
-
-@every_dialect
-def test_a_deviation_is_explained(name: str) -> None:
-    folder = dialects.load(name).folder / "samples"
-    path = folder / "deviations.toml"
-    rows = tomllib.loads(path.read_text(encoding="utf-8"))["deviation"] if path.is_file() else []
-
-    for row in rows:
-        assert {"sample", "breaks", "reason", "place"} == set(row)
-        assert (folder / row["sample"]).is_file()
-        assert len(words(row["reason"])) > COPIED_WORDS
-        assert row["place"]
-
-
-@every_dialect
-def test_samples_hold_our_own_sentences(name: str) -> None:
-    dialect = dialects.load(name)
-    page = "\n".join(document(dialect))
-    spoken = [text for path in samples(dialect) for text in sentences(path.read_text(encoding="utf-8"))]
-
-    assert [text for text in spoken if text in page] == []
-
-
-def samples(dialect: Dialect) -> list[Path]:
-    return sorted(path for path in (dialect.folder / "samples").iterdir() if path.suffix in {".json", ".txt"})
-
-
-def breaches(dialect: Dialect, path: Path) -> set[str]:
-    """Which rules a sample breaks: the name of its schema, or framing."""
-    kind = KINDS[path.name.split("-")[0]]
-    text = path.read_text(encoding="utf-8")
-    judge = Draft202012Validator(dialect.schemas[kind])
-    if kind == "chunk":
-        payloads, framed = events(text, done=dialect.stream.done)
-        return ({"chunk"} if not all(map(judge.is_valid, payloads)) else set()) | (set() if framed else {"framing"})
-    value = text.strip("\n") if path.suffix == ".txt" else json.loads(text)
-    return set() if judge.is_valid(value) else {kind}
-
-
-def events(text: str, *, done: bool) -> tuple[list[Any], bool]:
-    """The JSON payloads of a printed stream, and whether a blank line ends each of its events."""
-    blocks = text.split("\n\n")
-    lines = [line for line in text.split("\n") if line]
-    assert all(line.startswith("data: ") for line in lines)
-    payloads = [line.removeprefix("data: ") for line in lines]
-    assert done == (payloads[-1] == "[DONE]")
-    framed = [block.strip("\n") for block in blocks if block.strip("\n")] == lines and text.endswith("\n\n")
-    return [json.loads(payload) for payload in payloads if payload != "[DONE]"], framed
-
-
-def sentences(text: str) -> list[str]:
-    """The quoted texts of a sample that are long enough to have been copied."""
-    return [quoted for quoted in re.findall(r'"((?:[^"\\]|\\.)*)"', text) if quoted.count(" ") > 1]
