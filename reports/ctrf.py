@@ -39,7 +39,7 @@ def ctrf(report: Report | LoadReport, baseline: Baseline | None = None, level: s
         "environment": {"testEnvironment": clean.one_line(f"{report.target.dialect} {report.target.url}")},
         "extra": {"complete": report.complete, "summary": report.summary if isinstance(report, Report) else {}},
     }
-    return json.dumps({"reportFormat": "CTRF", "specVersion": "0.0.0", "results": results}, indent=1) + "\n"
+    return json.dumps({"reportFormat": "CTRF", "specVersion": "1.0.0", "results": results}, indent=1) + "\n"
 
 
 def _tests(report: Report, level: str | None) -> list[Json]:
