@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keys = KeyRing.read(options.config) if options.config else KeyRing.built_in()
         listener = _listen(options.host, options.port)
         context = Context(_engine(options), keys, Sessions(options.state), alterations)
-        asyncio.run(serve(application(context, options.dialect, with_control=options.control), context, listener))
+        asyncio.run(
+            serve(application(context, options.dialect, with_control=options.control), context, listener, _ready)
+        )
     except (UsageError, ConfigError, StateError, dialects.DialectError) as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return 2
@@ -128,6 +130,10 @@ def _engine(options: argparse.Namespace) -> Engine:
         raise UsageError(f"--engine sglang cannot be used here: {error}") from error
     engine: Engine = module.SglangEngine(options.model)
     return engine
+
+
+def _ready(url: str) -> None:
+    print(f"ready {url}", flush=True)
 
 
 def _print_list(catalogue: Catalogue) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from starlette.responses import Response
 
-from reference_server import body, sse, strict_json, validation
+from reference_server import body, strict_json, validation
+from reference_server.answers import EventStream, Plain, Trail
 from reference_server.errors import ApiError, refuse
 from reference_server.generation import Gone, Stopping, punctual, while_wanted
 from reference_server.keys import ANONYMOUS, credential
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
     from dialects import Dialect
     from reference_server.catalog import Catalog
@@ -38,17 +36,6 @@ __all__ = ["Chat"]
 JSON_HEADERS = {"content-type": "application/json"}
 
 
-@dataclass(slots=True)
-class Trail:
-    """What one answer remembers on its way; alterations may keep notes in `memo`."""
-
-    order: Order
-    stamp: Stamp
-    visit: Visit
-    key: Key
-    memo: dict[str, Any] = field(default_factory=dict)
-
-
 class Chat:
     """The endpoint of one dialect."""
 
@@ -57,6 +44,7 @@ class Chat:
         self.catalog = catalog
         self.context = context
         self.codec = codec(dialect.id)
+        self._schema = validation.RequestSchema(dialect)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request. Raises ApiError for every refusal."""
@@ -90,7 +78,7 @@ class Chat:
         if self.dialect.request.null_is_absent:
             document = validation.without_nulls(document)
         try:
-            validation.check(self.dialect, document)
+            self._schema.check(document)
         except ApiError as error:
             if error.cause not in skipped:
                 raise
@@ -119,7 +107,7 @@ class Chat:
             raise ApiError("unavailable", "The server is shutting down", retry_after=1) from None
         if isinstance(outcome, Response):
             return outcome
-        return _EventStream(self, trail, events, outcome)
+        return EventStream(self, trail, events, outcome)
 
     async def _events(self, trail: Trail) -> AsyncGenerator[Event, None]:
         """The generation's events, each counted and passed through the alterations."""
@@ -140,7 +128,7 @@ class Chat:
         document = self.codec.body(trail.stamp, trail.order, reply)
         document = alterations.apply("document", alterations.apply("body", document, trail), trail)
         status, headers = alterations.apply("head", (200, dict(JSON_HEADERS)), trail)
-        return _Plain(self, document, status, headers)
+        return Plain(self, document, status, headers)
 
     def finished(self, trail: Trail, usage: Usage, texts: dict[int, str]) -> None:
         """Book a complete answer: its tokens, its place in the session."""
@@ -161,91 +149,6 @@ class Chat:
         """What stands in the event that ends a stream which failed: the error under the key `error`."""
         refusal = refuse(self.dialect, error)
         return {"error": refusal.body} if refusal.text else refusal.body
-
-
-class _Plain(Response):
-    """One JSON document, written at once or in the pieces that an alteration cuts."""
-
-    def __init__(self, chat: Chat, document: Any, status: int, headers: dict[str, str]) -> None:  # noqa: ANN401
-        self._alterations = chat.context.alterations
-        super().__init__(chat.dumps(document), status, headers)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(self._alterations.apply("delay", 0))
-        if not self._alterations.any("write"):
-            await super().__call__(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for piece in self._alterations.apply("write", [bytes(self.body)]):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-class _EventStream(Response):
-    """An answer in events. A failure after the first byte is told in one last event; [DONE] is for complete answers."""
-
-    def __init__(self, chat: Chat, trail: Trail, events: AsyncGenerator[Event, None], first: Event | None) -> None:
-        self._chat = chat
-        self._trail = trail
-        self._events = events
-        self._first = first
-        self._alterations = chat.context.alterations
-        self._encoder = chat.codec.encoder(trail.stamp, trail.order)
-        self._texts: dict[int, str] = {}
-        self.background = None
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(self._alterations.apply("delay", 0))
-        status, headers = self._alterations.apply("head", (200, dict(sse.HEADERS)), self._trail)
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        try:
-            await while_wanted(self._pump(send), receive, self._chat.context.stopping)
-        except Gone:
-            self._chat.context.journal.counters["abandoned"] += 1
-            self._trail.visit.ended = "the client left"
-            return
-        except Stopping:
-            await self._fail(send, ApiError("unavailable", "The server is shutting down"))
-        except ApiError as error:
-            await self._fail(send, error)
-        finally:
-            await self._events.aclose()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _pump(self, send: Send) -> None:
-        await self._send(send, self._encoder.open())
-        if self._first is not None:
-            await self._send(send, self._encode(self._first))
-        async for event in self._events:
-            await self._send(send, self._encode(event))
-        await self._send(send, self._encoder.close())
-        ending = [sse.DONE] if self._chat.dialect.stream.done else []
-        for frame in self._alterations.apply("tail", ending, self._trail):
-            await self._write(send, frame)
-
-    def _encode(self, event: Event) -> list[dict[str, Any]]:
-        """The chunks that an event makes due; texts are gathered for the session, usage closes the books."""
-        if hasattr(event, "text"):
-            self._texts[event.choice] = self._texts.get(event.choice, "") + event.text
-        elif hasattr(event, "prompt"):
-            self._chat.finished(self._trail, event, self._texts)
-        return self._encoder.push(event)
-
-    async def _send(self, send: Send, chunks: list[dict[str, Any]]) -> None:
-        for chunk in self._alterations.apply("chunks", chunks, self._trail):
-            document = self._alterations.apply("document", chunk, self._trail)
-            await self._write(send, b"data: %b\n\n" % self._chat.dumps(document))
-
-    async def _write(self, send: Send, frame: bytes) -> None:
-        altered = self._alterations.apply("frame", frame, self._trail)
-        for piece in self._alterations.apply("write", [altered]):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-    async def _fail(self, send: Send, error: ApiError) -> None:
-        self._trail.visit.ended = self._trail.visit.cause = error.cause
-        await self._write(send, sse.document(self._chat.failure(error)))
 
 
 def _summary(order: Order) -> dict[str, Any]:

@@ -92,10 +92,11 @@ def _body(dialect: Dialect, error: ApiError, cause: Cause | None, status: int) -
 
 
 def _members(dialect: Dialect, error: ApiError, cause: Cause | None, status: int) -> dict[str, Any]:
-    """message and type always; param and code where the document has them: null only where it demands the key."""
+    """Message and type always; param and code where the document has them: null only where it demands the key."""
     rules = dialect.schemas["error"].get("properties", {}).get("error", {})
     kind = cause.type if cause and cause.type else _type(status)
-    members = {"message": error.message, "type": kind, "param": error.field, "code": _code(rules, cause, status)}
+    code = _code(rules, cause, status, error.cause)
+    members = {"message": error.message, "type": kind, "param": error.field, "code": code}
     documented, required = rules.get("properties", members), rules.get("required", ())
     return {k: v for k, v in members.items() if k in required or (k in documented and v is not None)}
 
@@ -104,8 +105,10 @@ def _type(status: int) -> str:
     return TYPES.get(status, "server_error" if status >= SERVER_ERROR else "invalid_request_error")
 
 
-def _code(rules: dict[str, Any], cause: Cause | None, status: int) -> str | int | None:
+def _code(rules: dict[str, Any], cause: Cause | None, status: int, name: str) -> str | int | None:
+    """The documented code; where there is none the status, nothing, or our own name, by what the document allows."""
     if cause and cause.code is not None:
         return cause.code
-    kinds = rules.get("properties", {}).get("code", {}).get("type", [])
-    return status if "integer" in ([kinds] if isinstance(kinds, str) else kinds) else None
+    allowed = rules.get("properties", {}).get("code", {}).get("type", "null")
+    kinds = [allowed] if isinstance(allowed, str) else allowed
+    return status if "integer" in kinds else None if "null" in kinds else name

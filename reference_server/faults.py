@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from reference_server.alterations import Catalogue
 from reference_server.engine import Finish
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dialects import Dialect, Requirement
     from reference_server.alterations import Alteration
-    from reference_server.chat import Trail
+    from reference_server.answers import Trail
     from reference_server.engine import Event
     from reference_server.errors import ApiError, Refusal
     from reference_server.wire import Order
@@ -99,7 +99,7 @@ def limit_ignored(order: Order, _: object) -> Order:
 @FAULTS.at("events", every=("chat.length-finish",))
 def finish_stop_at_limit(events: list[Event], _: object) -> list[Event]:
     """An answer cut by the limit says `stop` instead of `length`."""
-    return [replace(event, reason="stop") if _is_cut(event) else event for event in events]
+    return [Finish(event.choice, "stop") if _is_cut(event) else event for event in events]
 
 
 @FAULTS.at("body", every=("chat.ids-unique",))
@@ -236,7 +236,7 @@ def requirements(fault: Alteration, dialect: Dialect) -> Iterator[Requirement]:
             yield row
 
 
-def _is_cut(event: Event) -> bool:
+def _is_cut(event: Event) -> TypeGuard[Finish]:
     return isinstance(event, Finish) and event.reason == "length"
 
 

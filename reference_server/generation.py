@@ -21,11 +21,11 @@ __all__ = ["Gone", "Stopping", "punctual", "while_wanted"]
 T = TypeVar("T")
 
 
-class Gone(Exception):  # noqa: N818 - an outcome, not an error
+class Gone(Exception):
     """The client left before its answer was complete."""
 
 
-class Stopping(Exception):  # noqa: N818 - an outcome, not an error
+class Stopping(Exception):
     """The server is ending and the time for running answers is over."""
 
 
@@ -40,8 +40,6 @@ async def punctual(events: AsyncIterator[Event], order: Order) -> AsyncGenerator
     due = min(first, default=None)
     try:
         while True:
-            if due is not None and loop.time() > due:
-                raise TimeoutError
             async with asyncio.timeout_at(due):
                 event = await anext(events, None)
             if event is None:

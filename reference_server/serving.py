@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["GRACE", "Server", "serve"]
 
 GRACE = 5.0  # seconds that running answers have after the signal
+KEEP_ALIVE = 75  # seconds that an idle connection is kept
 CLOSING = 2  # seconds more for their last event to be read
 
 
@@ -43,19 +44,21 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._loop.call_later, GRACE, self._context.stopping.set)
 
 
-async def serve(
-    app: ASGIApp, context: Context, listener: socket.socket, ready: Callable[[str], None] | None = None
-) -> None:
-    """Serve until SIGTERM or SIGINT; prints `ready URL` once it answers, unless told whom to call instead."""
+async def serve(app: ASGIApp, context: Context, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called with the base URL once it answers."""
     url = _url(listener)
     config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=int(GRACE) + CLOSING,
-        server_header=False, timeout_keep_alive=75, backlog=2048,
-    )  # fmt: skip
-    server = Server(config, context, lambda: ready(url) if ready else print(f"ready {url}", flush=True))
+        app,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(GRACE) + CLOSING,
+    )
     await context.engine.start()
     try:
-        await server.serve([listener])
+        await Server(config, context, lambda: ready(url)).serve([listener])
     finally:
         await context.engine.close()
         context.sessions.close()

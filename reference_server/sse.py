@@ -1,23 +1,15 @@
-"""Event framing: one JSON document or word becomes the bytes of one server-sent event."""
+"""Event framing: one JSON document or word becomes the bytes of one server-sent event (WHATWG HTML 9.2.6)."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-__all__ = ["DONE", "HEADERS", "document", "event"]
+__all__ = ["DONE", "HEADERS", "event"]
 
 HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
-def event(data: str) -> bytes:
-    """One event with this data; each line of it becomes a data line (WHATWG HTML 9.2.6)."""
-    return b"".join(b"data: %b\n" % line.encode() for line in data.split("\n")) + b"\n"
+def event(data: bytes) -> bytes:
+    """One event with this data; each line of it becomes a data line, a blank line ends the event."""
+    return b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
 
 
-def document(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
-    """One event with this JSON value on a single line."""
-    return b"data: %b\n\n" % json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-DONE = event("[DONE]")
+DONE = event(b"[DONE]")

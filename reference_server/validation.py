@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,11 +12,10 @@ from reference_server.errors import ApiError
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
-    from jsonschema.protocols import Validator
 
     from dialects import Dialect
 
-__all__ = ["check", "without_nulls"]
+__all__ = ["RequestSchema", "without_nulls"]
 
 Json = dict[str, Any]
 CAUSES = {"required": "missing_field", "type": "wrong_type"}  # every other keyword is a value out of its range
@@ -26,14 +24,19 @@ OPAQUE = ("parameters", "schema", "metadata")  # members whose nulls are data
 SHOWN = 60
 
 
-def check(dialect: Dialect, body: Json) -> None:
-    """Raise ApiError(missing_field | wrong_type | out_of_range) unless the body satisfies the request schema."""
-    validator = _validator(dialect.folder, dialect)
-    if validator.is_valid(body):
-        return
-    error = _blame(min(validator.iter_errors(body), key=_urgency))
-    path = _path(error)
-    raise ApiError(CAUSES.get(str(error.validator), "out_of_range"), _sentence(error, path), path or None)
+class RequestSchema:
+    """A dialect's request schema, compiled."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._validator = _STRICT(dialect.schemas["request"], format_checker=_FORMATS)
+
+    def check(self, body: Json) -> None:
+        """Raise ApiError(missing_field | wrong_type | out_of_range) unless the body satisfies the schema."""
+        if self._validator.is_valid(body):
+            return
+        error = _blame(min(self._validator.iter_errors(body), key=_urgency))
+        path = _path(error)
+        raise ApiError(CAUSES.get(str(error.validator), "out_of_range"), _sentence(error, path), path or None)
 
 
 def without_nulls(body: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -48,18 +51,14 @@ def _integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_STRICT = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _integer))
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _integer)
+_STRICT = extend(Draft202012Validator, type_checker=_TYPES)  # type: ignore[no-untyped-call]  # the stubs leave it open
 _FORMATS = FormatChecker(formats=())
 
 
 @_FORMATS.checks("uuid", raises=ValueError)
 def _is_uuid(value: object) -> bool:
     return not isinstance(value, str) or str(UUID(value)) == value.lower()
-
-
-@cache
-def _validator(_: object, dialect: Dialect) -> Validator:
-    return _STRICT(dialect.schemas["request"], format_checker=_FORMATS)
 
 
 def _urgency(error: ValidationError) -> tuple[int, int]:
@@ -95,8 +94,9 @@ def _path(error: ValidationError) -> str:
 
 
 def _missing(error: ValidationError) -> str:
-    required, instance = error.validator_value, error.instance
-    return next((str(name) for name in required if name not in instance), "") if isinstance(required, list) else ""
+    required: Any = error.validator_value
+    instance: Any = error.instance
+    return next(str(name) for name in required if name not in instance)
 
 
 def _sentence(error: ValidationError, path: str) -> str:
@@ -104,6 +104,6 @@ def _sentence(error: ValidationError, path: str) -> str:
     if error.validator == "required":
         return f"{path}: this field is required"
     if error.validator == "type":
-        kinds = error.validator_value
+        kinds: Any = error.validator_value
         return f"{path or 'the body'}: expected {kinds if isinstance(kinds, str) else ' or '.join(kinds)}, got {value}"
     return f"{path or 'the body'}: {value} is not allowed: {error.validator} {str(error.validator_value)[:SHOWN]}"

@@ -49,6 +49,7 @@ _MARKS = b"@:./-_"
 _FREE = 90  # so many bytes are allowed only in a string without a pattern
 _LAST = 256
 _LONG_NUMBER = 4
+_ZERO = ord("0")
 _TOKENIZER = LLTokenizer("byte")
 QUOTE, BACKSLASH = b'"\\'
 
@@ -125,7 +126,7 @@ def _literals(schema: Any) -> Iterator[bytes]:  # noqa: ANN401 - any JSON value
             yield from _literals(part)
 
 
-def _matcher(schema: Json | bool, *, lenient: bool) -> tuple[LLMatcher, str]:
+def _matcher(schema: Json | bool, *, lenient: bool) -> tuple[LLMatcher, str]:  # noqa: FBT001 - a schema may be true
     try:
         grammar = LLMatcher.grammar_from_json_schema(
             json.dumps({} if schema is True else schema), defaults={**_COMPACT, "lenient": lenient}
@@ -219,8 +220,8 @@ class _Chooser:
         best = min(allowed, key=lambda byte: _OUTSIDE.get(byte, _LAST))
         if best in _CLOSERS and not (self._loose and self._rng.random() < self._LUCK):
             return best
-        if self._digits > _LONG_NUMBER and 0x30 in allowed and self._rng.random() < self._LUCK:
-            return 0x30  # a zero leads a long number to the next multiple of ten soonest
+        if self._digits > _LONG_NUMBER and _ZERO in allowed and self._rng.random() < self._LUCK:
+            return _ZERO  # a zero leads a long number to the next multiple of ten soonest
         return self._rng.choice([byte for byte in allowed if byte in _STARTS] or [best])
 
     _LUCK = 0.5

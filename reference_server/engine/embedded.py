@@ -79,20 +79,18 @@ class EmbeddedEngine:
     async def _choices(self, request: ChatRequest, limit: int) -> list[_Choice]:
         seen = [images.describe(uri) for message in request.messages for uri in message.images]
         latest = seen[len(seen) - len(request.messages[-1].images) :] if request.messages else []
-        identity = _identity(request)
         called = calling.wanted(request)
-        work = _plan, request, identity, called, latest, limit
         key = _schema_key(request, called)
         if not key or key in self._known_schemas:
-            return _plan(*work[1:])
-        choices = await asyncio.to_thread(*work)  # a schema's first compilation may take a while
+            return _plan(request, called, latest, limit)
+        choices = await asyncio.to_thread(_plan, request, called, latest, limit)  # compiling may take a while
         self._known_schemas.add(key)
         return choices
 
 
-def _plan(
-    request: ChatRequest, identity: bytes, called: tuple[Tool, ...], seen: list[str], limit: int
-) -> list[_Choice]:
+def _plan(request: ChatRequest, called: tuple[Tool, ...], seen: list[str], limit: int) -> list[_Choice]:
+    """All choices of an answer, decided in full; `seen` describes the images of the last message."""
+    identity = _identity(request)
     return [_choice(request, number, _rng(identity, number), called, seen, limit) for number in range(request.n)]
 
 

@@ -14,7 +14,30 @@ __all__ = ["score"]
 
 _OTHERS = tuple(
     f" {word}".encode()
-    for word in "the a of to and in is it you that he was for on are with as I his they be at".split()
+    for word in [
+        "the",
+        "a",
+        "of",
+        "to",
+        "and",
+        "in",
+        "is",
+        "it",
+        "you",
+        "that",
+        "he",
+        "was",
+        "for",
+        "on",
+        "are",
+        "with",
+        "as",
+        "I",
+        "his",
+        "they",
+        "be",
+        "at",
+    ]
 )
 
 
