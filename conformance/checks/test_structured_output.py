@@ -81,17 +81,27 @@ def _format(chat: Chat, schema: Any, name: str = "answer") -> Json:  # noqa: ANN
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, **strict}}
 
 
-def _knows_strict(chat: Chat) -> bool:
+def _branches(chat: Chat) -> list[Json]:
+    """The documented forms of response_format that have a type; those of the page alone, where it has any."""
     root = chat.dialect.schemas["request"]
     rule = root["properties"].get("response_format", {})
-    inner = (branch["properties"].get("json_schema") for branch in branches(root, rule) if "properties" in branch)
+    forms = [branch for branch in branches(root, rule) if "type" in branch.get("properties", {})]
+    return [form for form in forms if form.get("x-tier") != "extended"] or forms
+
+
+def _knows_strict(chat: Chat) -> bool:
+    """Whether the document has `strict` beside the schema."""
+    root = chat.dialect.schemas["request"]
+    rule = root["properties"].get("response_format", {})
+    inner = [branch.get("properties", {}).get("json_schema") for branch in branches(root, rule)]
     return any("strict" in b.get("properties", {}) for found in inner if found for b in branches(root, found))
 
 
-def _formats(chat: Chat) -> tuple[str, ...]:
+def _formats(chat: Chat) -> list[str]:
     """The documented formats that promise JSON."""
     chat.offered("structured_output")
-    promised = tuple(name for name in chat.dialect.formats() if name in KINDS)
+    known = [form["properties"]["type"].get("const") for form in _branches(chat)]
+    promised = [name for name in known if name in KINDS]
     if not promised:
         raise NotApplicable("the document promises no JSON format")
     return promised

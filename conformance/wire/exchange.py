@@ -6,6 +6,7 @@ import base64
 import json
 import shlex
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -135,21 +136,23 @@ class Exchange:
             "check": check,
             "method": self.request.method,
             "url": hide(self.request.url),
-            "request_headers": {name: _masked(name, hide(value)) for name, value in self.request.headers},
+            "request_headers": [[name, _masked(name, hide(value))] for name, value in self.request.headers],
             **_kept("request_body", self.request.body, hide),
             "status": self.status,
-            "response_headers": {name: hide(value) for name, value in self.headers},
+            "response_headers": [[name, hide(value)] for name, value in self.headers],
             "frames": _frames(self.frames, hide),
-            "started": self.started,
+            "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 6),
             "error": hide(self.error) if self.error else None,
-            "curl": hide(self.curl(key_env)) if len(self.request.body) <= KEPT_BODY else None,
+            "curl": hide(self.curl(key_env)) if len(self.request.body) <= KEPT_BODY else "",
         }
 
 
 def _curl_header(name: str, value: str, key: str | None, key_env: str) -> str:
     if key and key in value:
-        safe = value.replace(key, "\0").replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+        safe = (
+            value.replace(key, "\0").replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+        )
         return '"' + f"{name}: {safe}".replace("\0", f"${key_env}") + '"'
     return shlex.quote(f"{name}: {value}")
 
@@ -191,7 +194,12 @@ def _frames(frames: tuple[Frame, ...], hide: Any) -> list[dict[str, Any]]:  # no
     for frame in frames:
         size += len(frame.data)
         if size > KEPT_BODY * 2:
-            kept.append({"t": round(frame.t, 6), "text": f"[cut: {sum(len(f.data) for f in frames)} bytes in {len(frames)} frames]"})
+            kept.append(
+                {
+                    "t": round(frame.t, 6),
+                    "text": f"[cut: {sum(len(f.data) for f in frames)} bytes in {len(frames)} frames]",
+                }
+            )
             break
         entry: dict[str, Any] = {"t": round(frame.t, 6)}
         try:

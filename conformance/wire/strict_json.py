@@ -69,5 +69,3 @@ def _has_surrogate(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
     return isinstance(value, list) and any(_has_surrogate(v) for v in value)
-
-

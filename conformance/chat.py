@@ -1,0 +1,188 @@
+"""The `chat` fixture: asks the target what a client would ask, in the dialect's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from conformance.reply import Reply, asked, read
+from conformance.verdict import Mismatch, NotApplicable, Untested
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from conformance.profile import Profile
+    from conformance.target import Target
+    from conformance.wire.client import Client
+    from conformance.wire.exchange import Exchange
+    from dialects import Dialect
+
+__all__ = ["HI", "OMIT", "STORY", "Chat", "brief"]
+
+Json = dict[str, Any]
+HI = "Say hi"
+STORY = "Write a long story about a lighthouse keeper and the sea."
+OMIT: Any = object()
+
+
+class Chat:
+    """One target seen through one dialect. Every request is recorded by the client.
+
+    `body` builds a request, `post` sends anything and returns the Exchange, `ask` insists on a 2xx answer and reads it.
+    """
+
+    def __init__(
+        self, client: Client, target: Target, dialect: Dialect, profile: Profile, memo: dict[str, Any]
+    ) -> None:
+        self.client, self.target, self.dialect, self.profile = client, target, dialect, profile
+        self._memo = memo
+
+    @property
+    def path(self) -> str:
+        """The first documented chat path."""
+        return self.dialect.paths.chat[0]
+
+    @property
+    def limit(self) -> str | None:
+        """The field that bounds an answer's tokens, or None."""
+        return next(iter(self.dialect.request.token_limits), None)
+
+    def body(self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, **fields: Any) -> Json:  # noqa: ANN401 - JSON
+        """A request that the document allows; `tokens` bounds the answer, OMIT as a value drops a member."""
+        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        body: Json = {"model": self.target.model, "messages": messages}
+        if tokens is not None and self.limit:
+            body[self.limit] = tokens
+        body.update(fields)
+        return {name: value for name, value in body.items() if value is not OMIT}
+
+    def post(
+        self,
+        body: Json | list[Any] | bytes,
+        *,
+        path: str | None = None,
+        key: str | None = None,
+        headers: dict[str, str | None] | None = None,
+        **send: Any,  # noqa: ANN401 - the client's keywords
+    ) -> Exchange:
+        """Send anything to the chat path. `headers` replaces by name (None removes); `key` replaces the target's."""
+        data = (
+            body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        )
+        target = self.target if key is None else dataclasses.replace(self.target, key=key)
+        request = target.request(path or self.path, data)
+        return self.client.send(dataclasses.replace(request, headers=_replaced(request.headers, headers or {})), **send)
+
+    def fetch(self, path: str, method: str = "GET", body: bytes = b"") -> Exchange:
+        """Send another method or another path."""
+        return self.client.send(self.target.request(path, body, method=method))
+
+    def ask(
+        self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, path: str | None = None, **fields: Any
+    ) -> Reply:
+        """Ask and insist on a 2xx answer of the kind that was asked for."""
+        return self.accepted(self.post(self.body(prompt, tokens=tokens, **fields), path=path))
+
+    def stream(self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, **fields: Any) -> Reply:  # noqa: ANN401 - JSON
+        """The same, streamed."""
+        return self.ask(prompt, tokens=tokens, stream=True, **fields)
+
+    def accepted(self, exchange: Exchange) -> Reply:
+        """The exchange read as an answer; raises Mismatch when it was refused or broke off."""
+        if not exchange.ok:
+            raise Mismatch("a 2xx answer to a request that the document allows", brief(exchange), exchange)
+        reply = read(exchange)
+        if reply.streamed != (asked(exchange).get("stream") is True):
+            wanted = "an event stream" if not reply.streamed else "one JSON document"
+            raise Mismatch(
+                f"{wanted}, as stream={asked(exchange).get('stream')!r} asks",
+                f"content type {exchange.media_type!r}",
+                exchange,
+            )
+        return reply
+
+    def refused(self, exchange: Exchange, *statuses: int) -> Exchange:
+        """The exchange, which must be a client error; of one of these statuses, when some are given."""
+        wanted = " or ".join(map(str, statuses)) if statuses else "a 4xx status"
+        if exchange.status is None or (
+            exchange.status not in statuses if statuses else not 400 <= exchange.status < 500
+        ):
+            raise Mismatch(wanted, brief(exchange), exchange)
+        return exchange
+
+    def survived(self, exchange: Exchange) -> Exchange:
+        """The exchange, which must have ended with a status below 500."""
+        if exchange.status is None or exchange.status >= 500:
+            raise Mismatch("a status below 500", brief(exchange), exchange)
+        return exchange
+
+    def plain(self) -> Reply:
+        """A short whole answer, asked once a run."""
+        return self.memo("plain", lambda: self.ask())
+
+    def streamed(self) -> Reply:
+        """A short streamed answer, asked once a run."""
+        return self.memo("streamed", lambda: self.stream())
+
+    def story(self, tokens: int = 48) -> Reply:
+        """A longer whole answer that the token limit cuts, asked once a run."""
+        return self.memo(f"story{tokens}", lambda: self.ask(STORY, tokens=tokens))
+
+    def streamed_story(self, tokens: int = 48) -> Reply:
+        """A longer streamed answer that the token limit cuts, asked once a run."""
+        return self.memo(f"streamed_story{tokens}", lambda: self.stream(STORY, tokens=tokens))
+
+    def memo(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `make` gives
+        """What `make` gave the first time; forgotten when a failure is confirmed by asking again."""
+        if name not in self._memo:
+            self._memo[name] = make()
+        return self._memo[name]
+
+    def together(self, bodies: Iterable[Json], workers: int = 8) -> list[Exchange]:
+        """Send these at the same time; the exchanges in the order of the bodies."""
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(self.post, bodies))
+
+    def lever(self, name: str) -> str:
+        """The key of a lever, or Untested."""
+        key = self.profile.key(name)
+        if key is None:
+            raise Untested(
+                f"needs a {name.replace('_', '-')} key: name its environment variable as keys.{name} in --profile"
+            )
+        return key
+
+    def offered(self, *capabilities: str) -> None:
+        """Raise NotApplicable or Untested where the profile says no, or would have to say yes."""
+        for name in capabilities:
+            offers = self.profile.offers(name)
+            if offers is False:
+                raise NotApplicable(f"the profile says that the target does not offer {name}")
+            if offers is None:
+                raise Untested(
+                    f"the profile does not say that the target offers {name}: capabilities.{name} = true, or a model of it"
+                )
+
+    def keyed(self) -> None:
+        """Whether a key is in use at all; raises Untested when none is, as then nothing can be said of keys."""
+        if not self.target.key:
+            raise Untested(f"no key is set in {self.target.key_env}, so how the target treats keys cannot be judged")
+
+
+def brief(exchange: Exchange) -> str:
+    """One line on how an exchange ended."""
+    if exchange.status is None:
+        return f"no answer ({exchange.error})"
+    text = " ".join(exchange.text[:300].split())
+    if exchange.request.key:
+        text = text.replace(exchange.request.key, "***")
+    broken = f", then {exchange.error}" if exchange.error else ""
+    return f"status {exchange.status} ({exchange.media_type or 'no content type'}){broken}: {text[:160]}"
+
+
+def _replaced(headers: tuple[tuple[str, str], ...], changes: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
+    changed = {name.lower() for name in changes}
+    kept = [(k, v) for k, v in headers if k.lower() not in changed]
+    return (*kept, *((k, v) for k, v in changes.items() if v is not None))

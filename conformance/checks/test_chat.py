@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from conformance.chat import STORY
+from conformance.fields import Field
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
+
+if TYPE_CHECKING:
+    from conformance.chat import Chat
+    from conformance.explore import Explorer
+    from conformance.reply import Reply
+    from dialects import Dialect
+
+DAY = 86_400
+COUNTING = "Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5"
+SPECIAL_TOKENS = (
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|start_header_id|>", "<|end|>", "<|assistant|>",
+    "<end_of_turn>", "<start_of_turn>", "[INST]", "[/INST]", "<s>", "</s>", "<|channel|>", "<|return|>",
+)  # fmt: skip
+THINKING = ("<think>", "</think>", "<thinking>", "</thinking>")
+CONTROL = {chr(c) for c in range(32)} - set("\t\n\r\f\b\v\x1b")
+
+
+@oracle("chat.field", per="path")
+def test_field(answer: Reply, dialect: Dialect, path: str) -> None:
+    """The member of a whole answer is as the document says: there, of its type, one of its values."""
+    field = Field.of(dialect, "response", path)
+    problem = next(field.problems(answer.body), None)
+    if problem:
+        raise Mismatch(field.expectation, problem, answer.exchange)
+
+
+@check("chat.ids-unique")
+def test_ids_unique(chat: Chat) -> None:
+    """Every answer has an id of its own, whole or streamed."""
+    replies = [chat.ask(temperature=1), chat.ask("Say hello", temperature=1), chat.stream(temperature=1)]
+    ids = [reply.id for reply in replies]
+    if None in ids:
+        raise Inconclusive("an answer without id")
+    if len(set(map(repr, ids))) < len(ids):
+        raise Mismatch("different ids", f"{ids}", replies[-1].exchange)
+
+
+@oracle("chat.created-is-now")
+def test_created_is_now(reply: Reply) -> None:
+    """`created` is the present time in Unix seconds, within a day."""
+    values = [chunk.value for chunk in reply.chunks] if reply.streamed else [reply.body]
+    stamps = [
+        stamp
+        for value in values
+        if isinstance(stamp := dig(value, "created"), int | float) and not isinstance(stamp, bool)
+    ]
+    if not stamps:
+        raise NotApplicable("no created")
+    wrong = next((stamp for stamp in stamps if abs(time.time() - stamp) > DAY), None)
+    if wrong is not None:
+        raise Mismatch(f"Unix seconds near {int(time.time())}", f"{wrong}", reply.exchange)
+
+
+@oracle("chat.id-prefix")
+def test_id_prefix(reply: Reply, dialect: Dialect) -> None:
+    """An id begins as the document's examples do."""
+    prefix = dialect.response.id_prefix
+    if not prefix or not isinstance(reply.id, str):
+        raise NotApplicable("no prefix is printed, or no id came")
+    if not reply.id.startswith(prefix):
+        raise Mismatch(f"an id that begins with {prefix!r}", f"{reply.id[:40]!r}", reply.exchange)
+
+
+@oracle("chat.model-echoed")
+def test_model_echoed(reply: Reply) -> None:
+    """The answer names the model that was asked for."""
+    wanted = asked(reply.exchange).get("model")
+    values = [chunk.value for chunk in reply.chunks] if reply.streamed else [reply.body]
+    named = [name for value in values if isinstance(name := dig(value, "model"), str)]
+    if not named:
+        raise NotApplicable("no model is named")
+    wrong = next((name for name in named if name != wanted), None)
+    if wrong is not None:
+        raise Mismatch(f"model {wanted!r}", f"{wrong[:60]!r}", reply.exchange)
+
+
+@check("chat.text-present", smoke=True)
+def test_text_present(chat: Chat) -> None:
+    """A simple question is answered with text."""
+    reply = chat.plain()
+    if not reply.text:
+        raise Mismatch("a text in the first choice", f"{str(reply.body)[:120]}", reply.exchange)
+
+
+@oracle("chat.one-choice-by-default")
+def test_one_choice_by_default(reply: Reply) -> None:
+    """Without n there is exactly one choice."""
+    if asked(reply.exchange).get("n", 1) not in (1, None):
+        raise NotApplicable("n was given")
+    choices = reply.choices if reply.streamed else dig(reply.body, "choices")
+    if not isinstance(choices, list | tuple):
+        raise NotApplicable("no list of choices")
+    if len(choices) != 1:
+        raise Mismatch("exactly one choice", f"{len(choices)}", reply.exchange)
+
+
+@check("chat.n-choices")
+def test_n_choices(chat: Chat, dialect: Dialect) -> None:
+    """N gives that many choices, with the indexes 0 to n-1 and a finish reason each."""
+    chat.offered("n")
+    for n in (2, 3):
+        exchange = chat.post(chat.body(STORY, tokens=12, n=n))
+        if not exchange.ok and exchange.status is not None and exchange.status < 500:
+            raise Inconclusive(
+                f"n = {n} is refused with status {exchange.status}: what cannot be honoured is rightly refused"
+            )
+        reply = chat.accepted(exchange)
+        indexes = [choice.index for choice in reply.choices]
+        if len(indexes) != n:
+            raise Mismatch(f"{n} choices", f"{len(indexes)}", exchange)
+        if "index" in str(dialect.schemas["response"]) and sorted(indexes) != list(range(n)):
+            raise Mismatch(f"the indexes 0 to {n - 1}", f"{indexes}", exchange)
+        without = [choice.index for choice in reply.choices if not choice.finishes]
+        if without:
+            raise Mismatch("a finish reason in every choice", f"none in choice {without[0]}", exchange)
+
+
+@check("chat.max-tokens-bounds", smoke=True)
+def test_max_tokens_bounds(chat: Chat, explore: Explorer) -> None:
+    """No answer is longer than its token limit allows."""
+    limit = chat.limit
+    if limit is None:
+        raise NotApplicable("the document has no token limit")
+
+    def bounded(tokens: int) -> None:
+        reply = chat.ask(STORY, tokens=tokens)
+        count = reply.count("completion_tokens")
+        if count is not None and count > tokens:
+            raise Mismatch(f"at most {tokens} completion tokens", f"{count}", reply.exchange)
+        if len(reply.text) > tokens * 60:
+            raise Mismatch(f"a text of at most {tokens} tokens", f"{len(reply.text)} characters", reply.exchange)
+
+    bounded(5)
+    if explore.examples > 1:
+        from hypothesis import strategies as st
+
+        explore(st.integers(1, 24), bounded)
+
+
+@check("chat.length-finish", smoke=True)
+def test_length_finish(chat: Chat) -> None:
+    """An answer that the token limit cuts says so: its finish reason is `length`, whole and streamed."""
+    for reply in (chat.story(), chat.streamed_story()):
+        _cut_by_limit(reply, 48)
+        if reply.finish != "length":
+            raise Mismatch(
+                "finish reason 'length' for an answer that the token limit cut", f"{reply.finish!r}", reply.exchange
+            )
+
+
+@check("chat.natural-finish")
+def test_natural_finish(chat: Chat) -> None:
+    """A short answer that ends by itself, well under its token limit, has the finish reason `stop`."""
+    for reply in (
+        chat.ask("Answer with one word: what colour is grass?", tokens=256),
+        chat.stream("Answer with one word: what colour is grass?", tokens=256),
+    ):
+        count = reply.count("completion_tokens")
+        if reply.finish == "length" or (count is not None and count >= 256):
+            raise Inconclusive("the answer ran into the token limit")
+        if reply.finish != "stop":
+            raise Mismatch(
+                "finish reason 'stop' for an answer that ended by itself", f"{reply.finish!r}", reply.exchange
+            )
+
+
+@check("chat.stop-cuts")
+def test_stop_cuts(chat: Chat) -> None:
+    """The text never holds a stop sequence, nor the beginning of one at a cut: single or in a list, whole and streamed."""
+    word, full = _stop_word(chat)
+    for form in _forms(chat, word):
+        for streamed in (False, True):
+            reply = chat.ask(COUNTING, tokens=64, stop=form, temperature=0, **({"stream": True} if streamed else {}))
+            if word in reply.text:
+                raise Mismatch(f"a text without the stop sequence {word!r}", f"{reply.text[:120]!r}", reply.exchange)
+            expected = full[: full.index(word)]
+            leaked = reply.text.removeprefix(expected)
+            if reply.text.startswith(expected) and leaked and word.startswith(leaked) and reply.finish == "stop":
+                raise Mismatch(
+                    f"a text that ends before the stop sequence {word!r}",
+                    f"its beginning {leaked!r} at the end",
+                    reply.exchange,
+                )
+
+
+@check("chat.stop-finish")
+def test_stop_finish(chat: Chat) -> None:
+    """An answer that a stop sequence ends is a part of what it would be, with the finish reason `stop`."""
+    word, full = _stop_word(chat)
+    for streamed in (False, True):
+        reply = chat.ask(
+            COUNTING, tokens=64, stop=_forms(chat, word)[-1], temperature=0, **({"stream": True} if streamed else {})
+        )
+        if len(reply.text) >= len(full) and full.startswith(reply.text[: len(full)]):
+            raise Mismatch(
+                f"an answer that ends at the stop sequence {word!r}",
+                f"it goes on: {reply.text[-60:]!r}",
+                reply.exchange,
+            )
+        if word not in reply.text and reply.finish != "stop" and full.startswith(reply.text):
+            raise Mismatch(
+                "finish reason 'stop' for an answer that a stop sequence ended", f"{reply.finish!r}", reply.exchange
+            )
+
+
+@oracle("chat.text-clean", per="part")
+def test_text_clean(reply: Reply, part: str) -> None:
+    """The text is clean: no replacement characters, no half surrogates, no control or special tokens, no markup of thinking."""
+    sent = asked(reply.exchange)
+    prompt = str(sent.get("messages"))
+    for choice in reply.choices:
+        found = next(_stains(choice.text, prompt, part), None)
+        if found:
+            raise Mismatch("a clean text", f"{found} in {choice.text[:100]!r}", reply.exchange)
+
+
+@check("chat.choices-independent")
+def test_choices_independent(chat: Chat) -> None:
+    """Each choice of one answer has its own completion_id."""
+    chat.offered("n")
+    reply = chat.accepted(chat.post(chat.body(STORY, tokens=12, n=2)))
+    ids = [dig(choice.raw, "completion_id") for choice in reply.choices]
+    if len(ids) > 1 and len(set(map(repr, ids))) < len(ids):
+        raise Mismatch("different completion_ids", f"{ids}", reply.exchange)
+
+
+@check("chat.default-max-tokens")
+def test_default_max_tokens(chat: Chat, dialect: Dialect, explore: Explorer) -> None:
+    """Without a token limit an answer has at most the documented default number of tokens."""
+    default = next((dialect.request.defaults.get(name) for name in dialect.request.token_limits), None)
+    if explore.examples <= 20:
+        raise Inconclusive("an answer without token limit is asked for at --depth deep only")
+    reply = chat.ask("Write the longest story that you can, without an end.", tokens=None)
+    count = reply.count("completion_tokens")
+    if default is not None and count is not None and count > default:
+        raise Mismatch(f"at most {default} completion tokens", f"{count}", reply.exchange)
+
+
+@check("chat.timeout-enforced")
+def test_timeout_enforced(chat: Chat) -> None:
+    """A request with a time-out of one second ends within it and a little slack, shortened or refused."""
+    slack = 4.0
+    exchange = chat.post(chat.body(STORY, tokens=2048, timeout_secs=1), total=60)
+    cause = chat.dialect.cause("timeout")
+    if exchange.status is not None and not exchange.ok:
+        chat.refused(exchange, *(cause.status if cause else (408, 503, 504)))
+    if exchange.seconds > 1 + slack:
+        raise Mismatch(f"an end within 1 s and {slack:g} s of slack", f"it took {exchange.seconds:.1f} s", exchange)
+
+
+def _cut_by_limit(reply: Reply, tokens: int) -> None:
+    count = reply.count("completion_tokens")
+    if count is None and reply.streamed and len(reply.chunks) < tokens:
+        raise Inconclusive("the stream does not say how many tokens it has")
+    if count is not None and count < tokens:
+        raise Inconclusive(f"the answer ended by itself after {count} of {tokens} tokens")
+
+
+def _stop_word(chat: Chat) -> tuple[str, str]:
+    """A sequence that stands in the unrestrained answer, and that answer."""
+    if not chat.dialect.documents("stop"):
+        raise NotApplicable("the document has no stop")
+    reply = chat.memo("counting", lambda: chat.ask(COUNTING, tokens=64, temperature=0))
+    again = chat.memo("counting again", lambda: chat.ask(COUNTING, tokens=64, temperature=0))
+    if len(reply.text) < 20:
+        raise Inconclusive(f"the answer is too short to be stopped in its middle: {reply.text!r}")
+    if reply.text != again.text:
+        raise Inconclusive(
+            "two answers to the same request at temperature 0 differ, so a stop sequence cannot be chosen"
+        )
+    middle = len(reply.text) // 2
+    word = reply.text[middle : middle + 4]
+    return word, reply.text
+
+
+def _forms(chat: Chat, word: str) -> list[str | list[str]]:
+    """The documented forms of stop: one string, a list."""
+    from conformance.schema import branches, types
+
+    root = chat.dialect.schemas["request"]
+    kinds = {kind for branch in branches(root, root["properties"]["stop"]) for kind in types(branch)}
+    forms: list[str | list[str]] = [word] if "string" in kinds else []
+    return [*forms, ["\u2603never", word]] if "array" in kinds else forms
+
+
+def _stains(text: str, prompt: str, part: str):  # noqa: ANN202 - an iterator of strings
+    if part in ("", "replacement") and "\ufffd" in text and "\ufffd" not in prompt:
+        yield "U+FFFD"
+    if part in ("", "surrogates") and any("\ud800" <= c <= "\udfff" for c in text):
+        yield "half of a surrogate pair"
+    if part in ("", "control"):
+        yield from (repr(c) for c in sorted(CONTROL & set(text) - set(prompt)))
+    if part in ("", "special-tokens"):
+        yield from (token for token in SPECIAL_TOKENS if token in text and token not in prompt)
+    if part in ("", "thinking"):
+        yield from (mark for mark in THINKING if mark in text and mark not in prompt)

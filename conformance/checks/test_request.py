@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from conformance.chat import HI, STORY, brief
+from conformance.registry import check
+from conformance.schema import Spot, place, spots
+from conformance.values import CAUSES, accepted, broken, strategy, text
+from conformance.verdict import Inconclusive, Mismatch
+
+if TYPE_CHECKING:
+    from conformance.chat import Chat
+    from conformance.explore import Explorer
+    from conformance.wire.exchange import Exchange
+
+Json = dict[str, Any]
+MULTI_TURN = [
+    {"role": "system", "content": "You answer in few words."},
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": "Hi! What can I do for you?"},
+    {"role": "user", "content": "Say hi again"},
+]
+PATIENCE = 45.0
+OTHER_FIELDS = {
+    "top_p": 0.9,
+    "stop": ["###"],
+    "n": 1,
+    "seed": 7,
+    "user": "someone",
+    "presence_penalty": 0.5,
+    "frequency_penalty": 0.5,
+    "logprobs": False,
+    "stream_options": {"include_usage": True},
+    "tool_choice": "none",
+    "response_format": {"type": "text"},
+    "metadata": {"key": "value"},
+}
+HOSTILE: dict[str, bytes] = {
+    "a cut object": b'{"model": "x", "messages": [{"role": "user", "content": "Say',
+    "text after the object": b'{"model": "x"} trailing',
+    "a NaN literal": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say hi"}], "temperature": NaN}',
+    "an Infinity literal": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say hi"}], "temperature": -Infinity}',
+    "a key twice": b'{"model": "MODEL", "model": "MODEL", "messages": [{"role": "user", "content": "Say hi"}]}',
+    "a lone surrogate": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say hi \\ud83d"}]}',
+    "bytes that are not UTF-8": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say \xff\xfe"}]}',
+    "a byte order mark": b'\xef\xbb\xbf{"model": "MODEL", "messages": [{"role": "user", "content": "Say hi"}]}',
+    "an absurd number": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say hi"}], "temperature": 1e999999}',
+    "10 000 open brackets": b"[" * 10_000,
+    "10 000 levels": b'{"model": "MODEL", "messages": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "a NUL byte": b'{"model": "MODEL", "messages": [{"role": "user", "content": "Say \x00 hi"}]}',
+}
+
+
+@check("request.accepts", per="field")
+def test_accepts(chat: Chat, explore: Explorer, field: str) -> None:
+    """Every documented value of the field is accepted: bounds, enumerations, null where it is allowed, each form."""
+    name, _, only = field.partition("=")
+    for where, value in _documented(chat, name, only):
+        chat.offered(*sorted(where.needs))
+        chat.accepted(chat.post(place(chat.dialect.schemas["request"], chat.body(), where, value)))
+    for spot in [] if only or name in ("model", "messages") else _own(chat, name)[:1]:
+        drawn = strategy(spot)
+        if drawn is not None and explore.examples > 1:
+            root = chat.dialect.schemas["request"]
+            explore(drawn, lambda value: _take(chat, place(root, chat.body(), spot, value)))
+
+
+@check("request.rejects", per="rule")
+def test_rejects(chat: Chat, explore: Explorer, rule: str) -> None:
+    """A value that breaks one documented rule of the field is refused with the documented status."""
+    field, _, kind = rule.rpartition(":")
+    root = chat.dialect.schemas["request"]
+    spot = sorted(_own(chat, field), key=lambda s: s.beside is not None or not _is_user(s))[0]
+    chat.offered(*sorted(spot.needs))
+    cause = chat.dialect.cause(CAUSES.get(kind, "out_of_range"))
+    statuses = cause.status if cause else ()
+    values = broken(root, spot, kind)
+    for value in values if explore.examples > 20 else values[:2]:
+        body = place(root, chat.body(), spot, value)
+        chat.refused(_bounded(chat, body, kind), *statuses)
+
+
+@check("request.undefined-values", per="field")
+def test_undefined_values(chat: Chat, field: str) -> None:
+    """Values of which the document says nothing are answered or refused, never with a server error or a hang."""
+    root = chat.dialect.schemas["request"]
+    for spot in _own(chat, field)[:1]:
+        for value in spot.rule.get("x-silent", ()):
+            chat.survived(_bounded(chat, place(root, chat.body(), spot, value), "nonpositive"))
+
+
+@check("request.malformed-json", smoke=True)
+def test_malformed_json(chat: Chat) -> None:
+    """A body that is no JSON is refused with the documented status."""
+    _refused_for(chat, "malformed_json", [b'{"model": "x", "messages": [', b"hello"])
+
+
+@check("request.not-an-object", smoke=True)
+def test_not_an_object(chat: Chat) -> None:
+    """A JSON body that is no object is refused with the documented status."""
+    _refused_for(chat, "not_object", [b"[]", b'"hello"', b"null"])
+
+
+@check("request.empty-body")
+def test_empty_body(chat: Chat) -> None:
+    """An empty body is refused with the documented status."""
+    _refused_for(chat, "malformed_json", [b""])
+
+
+@check("request.hostile-json")
+def test_hostile_json(chat: Chat) -> None:
+    """Broken, absurd and malicious bodies are refused or read in bounded time, never with a server error or a cut."""
+    for what, data in HOSTILE.items():
+        exchange = chat.post(data.replace(b"MODEL", json.dumps(chat.target.model)[1:-1].encode()), total=PATIENCE)
+        if exchange.status is None or exchange.status >= 500:
+            raise Mismatch(f"a status below 500 for {what}", brief(exchange), exchange)
+
+
+@check("request.json-spelling")
+def test_json_spelling(chat: Chat) -> None:
+    """White space, the order of members and escaped characters change nothing."""
+    body = chat.body()
+    backwards = dict(reversed(body.items()))
+    escaped = json.dumps(body).replace("Say", "\\u0053a\\u0079").replace('"messages"', '"\\u006dessages"')
+    for data in (json.dumps(backwards, indent=4), escaped, "\r\n\t " + json.dumps(body) + "\n\n"):
+        chat.accepted(chat.post(data.encode()))
+
+
+@check("request.unknown-model", smoke=True)
+def test_unknown_model(chat: Chat) -> None:
+    """A model that nobody offers is refused with one of the documented statuses, streamed or not."""
+    cause = chat.dialect.cause("unknown_model")
+    for extra in ({}, {"stream": True}):
+        chat.refused(chat.post(chat.body(model=chat.dialect.models.unknown, **extra)), *(cause.status if cause else ()))
+
+
+@check("request.unknown-field")
+def test_unknown_field(chat: Chat) -> None:
+    """A field that no document knows is ignored or refused, never a server error."""
+    chat.survived(chat.post(chat.body(no_such_field={"x": [1]})))
+
+
+@check("request.unknown-field-accepted")
+def test_unknown_field_accepted(chat: Chat) -> None:
+    """A field that no document knows is ignored."""
+    chat.accepted(chat.post(chat.body(no_such_field={"x": [1]})))
+
+
+@check("request.openai-fields")
+def test_openai_fields(chat: Chat) -> None:
+    """Fields of the OpenAI API that this document does not list are taken or refused, never a server error."""
+    for name, value in OTHER_FIELDS.items():
+        if not chat.dialect.documents(name):
+            chat.survived(chat.post(chat.body(**{name: value})))
+
+
+@check("request.documented-examples")
+def test_documented_examples(chat: Chat) -> None:
+    """Each request that the document prints is answered."""
+    for name, sample in chat.dialect.samples("request"):
+        if not _possible(chat, name):
+            continue
+        body = {**json.loads(sample), "model": chat.target.model}
+        if chat.limit and chat.limit not in body and "response_format" not in body:
+            body[chat.limit] = 64
+        chat.accepted(chat.post(body))
+
+
+@check("request.any-text")
+def test_any_text(chat: Chat, explore: Explorer) -> None:
+    """Any Unicode text is accepted as a message."""
+    explore(text(), lambda said: _take(chat, chat.body(said)))
+
+
+@check("request.empty-messages")
+def test_empty_messages(chat: Chat) -> None:
+    """An empty list of messages is refused."""
+    cause = chat.dialect.cause("out_of_range")
+    chat.refused(chat.post(chat.body([])), *(cause.status if cause else ()))
+
+
+@check("request.empty-messages-safe")
+def test_empty_messages_safe(chat: Chat) -> None:
+    """An empty list of messages is answered or refused, never a server error."""
+    chat.survived(chat.post(chat.body([])))
+
+
+@check("request.stream-default", smoke=True)
+def test_stream_default(chat: Chat) -> None:
+    """Without stream, and with stream false, the answer is one JSON document."""
+    chat.plain()
+    chat.ask(stream=False)
+
+
+@check("request.text-parts")
+def test_text_parts(chat: Chat) -> None:
+    """A list with one text part means the same as the plain string: it is accepted and counts as many prompt tokens."""
+    parts = chat.ask([{"role": "user", "content": [{"type": "text", "text": HI}]}])
+    plain, count = chat.plain().count("prompt_tokens"), parts.count("prompt_tokens")
+    if plain is not None and count is not None and abs(plain - count) > 2:
+        raise Mismatch(f"{plain} prompt tokens, as for the plain string", f"{count}", parts.exchange)
+
+
+@check("request.multi-turn")
+def test_multi_turn(chat: Chat) -> None:
+    """A conversation of system, user and assistant messages is answered."""
+    chat.ask(MULTI_TURN)
+
+
+@check("request.token-limit-aliases")
+def test_token_limit_aliases(chat: Chat) -> None:
+    """Each documented field that bounds the answer's tokens bounds them."""
+    for name in chat.dialect.request.token_limits:
+        reply = chat.ask(STORY, tokens=None, **{name: 7})
+        count = reply.count("completion_tokens")
+        if count is None:
+            raise Inconclusive("the answer does not say how many tokens it has")
+        if count > 7:
+            raise Mismatch(f"at most 7 completion tokens with {name} = 7", f"{count}", reply.exchange)
+
+
+@check("request.oversized-prompt")
+def test_oversized_prompt(chat: Chat, explore: Explorer) -> None:
+    """A prompt far beyond the context is refused in bounded time, and the target answers afterwards."""
+    tokens = chat.profile.limits.get("context_tokens")
+    if tokens is None and explore.examples < 20:
+        raise Inconclusive(
+            "how long the context is stands in the profile (limits.context_tokens), or is tried at --depth deep"
+        )
+    prompt = "lighthouse " * (4 * (tokens or 250_000))
+    exchange = chat.post(chat.body(prompt), total=PATIENCE)
+    if exchange.ok:
+        raise Inconclusive(f"the prompt of {len(prompt)} characters was accepted: the context is longer")
+    cause = chat.dialect.cause("context_overflow")
+    chat.refused(exchange, *((*cause.status, 413) if cause else ()))
+    chat.ask()
+
+
+def _documented(chat: Chat, name: str, only: str) -> list[tuple[Spot, Any]]:
+    """The values to try, as (spot, value)."""
+    found = _own(chat, name)
+    if name == "model":
+        return [(found[0], chat.target.model)]
+    if name == "messages":
+        return [(found[0], [{"role": "user", "content": HI}]), (found[0], MULTI_TURN)]
+    pairs = [pair for spot in found for pair in accepted(chat.dialect.schemas["request"], spot)]
+    if only:
+        pairs = [(spot, value) for spot, value in pairs if _scalar(value) == only] or [(found[0], json.loads(only))]
+    return pairs
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _own(chat: Chat, field: str) -> list[Spot]:
+    """The field's spots of its most authoritative tier."""
+    found = spots(chat.dialect.schemas["request"], field)
+    seeded = [spot for spot in found if spot.tier == "seed"]
+    return seeded or found
+
+
+def _is_user(spot: Spot) -> bool:
+    """Whether a spot in a message lies in the user's, which every request has."""
+    holder = spot.chain[-1] if spot.chain else {}
+    role = holder.get("properties", {}).get("role", {})
+    return spot.path[0] != "messages" or len(spot.path) == 1 or role.get("const", "user") == "user"
+
+
+def _take(chat: Chat, body: Json) -> None:
+    chat.accepted(chat.post(body))
+
+
+def _bounded(chat: Chat, body: Json, kind: str) -> Exchange:
+    """Send it; where a careless target would answer without end, read only how the answer begins."""
+    if kind == "nonpositive" and "stream" not in body:
+        return chat.post({**body, "stream": True}, stop_after=3)
+    return chat.post(body, total=PATIENCE)
+
+
+def _refused_for(chat: Chat, cause: str, bodies: list[bytes]) -> None:
+    documented = chat.dialect.cause(cause)
+    for body in bodies:
+        chat.refused(chat.post(body), *(documented.status if documented else ()))
+
+
+def _possible(chat: Chat, sample: str) -> bool:
+    """Whether the target offers what a sample needs; a sample's name begins with it."""
+    stem = sample.partition(".")[0]
+    return all(chat.profile.offers(need) for word, need in NEEDS.items() if word in stem)
+
+
+NEEDS = {
+    "image": "vision",
+    "vision": "vision",
+    "audio": "audio",
+    "tool": "tools",
+    "function": "tools",
+    "json": "structured_output",
+}

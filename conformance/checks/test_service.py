@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from conformance.chat import brief
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig, read
+from conformance.verdict import Mismatch, NotApplicable
+from conformance.wire import strict_json
+
+if TYPE_CHECKING:
+    from conformance.chat import Chat
+    from conformance.profile import Profile
+    from conformance.reply import Reply
+    from conformance.wire.exchange import Exchange
+    from dialects import Dialect
+
+SERVER_ERROR = 500
+NOT_OFFERED = (404, 405)
+GUARDED = (401, 403)
+PARTS = {
+    "syntax": ("not JSON",),
+    "numbers": ("the literal",),
+    "utf8": ("bytes that are not UTF-8",),
+    "bom": ("a byte order mark",),
+    "duplicates": ("the key",),
+    "surrogates": ("a lone surrogate",),
+}
+BAD_INPUTS = (b"{", b"[]", b'{"model": 5}', b'{"messages": "x"}', b"\xff\xfe", b"")
+AT_ONCE = 8
+
+
+@check("service.chat-answers", per="path", smoke=True)
+def test_chat_answers(chat: Chat, path: str) -> None:
+    """A minimal request to the documented path is answered with status 200 and a JSON object."""
+    reply = chat.ask(path=path or None)
+    if reply.exchange.status != 200 or not reply.body:
+        raise Mismatch("status 200 and a JSON object", brief(reply.exchange), reply.exchange)
+
+
+@check("service.paths-agree")
+def test_paths_agree(chat: Chat) -> None:
+    """All documented chat paths answer alike: the same members, and refusals with the same status."""
+    first, *others = chat.dialect.paths.chat
+    members, refusal = set(chat.ask(path=first).body), chat.post(b"{", path=first)
+    for path in others:
+        other = chat.ask(path=path)
+        if set(other.body) != members:
+            raise Mismatch(f"the members {sorted(members)}, as on {first}", f"{sorted(other.body)}", other.exchange)
+        chat.refused(chat.post(b"{", path=path), refusal.status or 400)
+
+
+@check("service.get-is-refused")
+def test_get_is_refused(chat: Chat) -> None:
+    """GET on the chat path is refused with 404 or 405."""
+    chat.refused(chat.fetch(chat.path), *NOT_OFFERED, *GUARDED)
+
+
+@check("service.get-lists-or-refuses")
+def test_get_lists_or_refuses(chat: Chat) -> None:
+    """GET on the chat path lists stored completions, or is refused with 404 or 405."""
+    exchange = chat.fetch(chat.path)
+    if exchange.ok and dig(exchange.json, "object") == "list":
+        return
+    chat.refused(exchange, *NOT_OFFERED, *GUARDED)
+
+
+@check("service.method-refused")
+def test_method_refused(chat: Chat) -> None:
+    """PUT, PATCH and DELETE on the chat path are refused, not served and not a server error."""
+    for method in ("PUT", "PATCH", "DELETE"):
+        exchange = chat.fetch(chat.path, method, b"{}" if method != "DELETE" else b"")
+        if exchange.status != 501:
+            chat.refused(exchange)
+
+
+@check("service.unknown-path-is-refused")
+def test_unknown_path_is_refused(chat: Chat) -> None:
+    """A path that nobody documents is refused with a 4xx status."""
+    chat.refused(chat.post(chat.body(), path=f"{chat.path}-nothing"))
+
+
+@check("service.accepts-json-charset")
+def test_accepts_json_charset(chat: Chat) -> None:
+    """A charset parameter on application/json changes nothing."""
+    chat.accepted(chat.post(chat.body(), headers={"content-type": "application/json; charset=utf-8"}))
+
+
+@check("service.chunked-request")
+def test_chunked_request(chat: Chat) -> None:
+    """A request body in chunked transfer coding is read, or refused with 411."""
+    data = json.dumps(chat.body()).encode()
+    exchange = chat.post(data, pieces=[data[:20], data[20:]])
+    if exchange.status != 411:
+        chat.accepted(exchange)
+
+
+@check("service.content-type-refused")
+def test_content_type_refused(chat: Chat) -> None:
+    """Another media type, or none, is refused or ignored, never a server error."""
+    cause = chat.dialect.cause("wrong_content_type")
+    for kind in ("text/plain", None):
+        exchange = chat.survived(chat.post(chat.body(), headers={"content-type": kind}))
+        if not exchange.ok:
+            chat.refused(exchange, *({*cause.status, 400, 415, 422} if cause else ()))
+
+
+@check("service.alive-after-errors", smoke=True)
+def test_alive_after_errors(chat: Chat) -> None:
+    """After a series of bad requests the target answers a good one."""
+    for data in BAD_INPUTS:
+        chat.post(data)
+    chat.ask()
+
+
+@check("service.health")
+def test_health(chat: Chat) -> None:
+    """The documented health path answers with status 200 and JSON."""
+    exchange = chat.fetch(chat.dialect.paths.health or "/health")
+    if exchange.status != 200 or exchange.json is None:
+        raise Mismatch("status 200 and JSON", brief(exchange), exchange)
+
+
+@check("service.concurrent-answers")
+def test_concurrent_answers(chat: Chat) -> None:
+    """Requests at the same time are all answered, each with its own answer."""
+    nonces = [f"nonce-{i}{i * 7919 + 104729}" for i in range(AT_ONCE)]
+    bodies = [chat.body(f"Repeat exactly: {nonce}", tokens=32) for nonce in nonces]
+    bodies = [{**body, "stream": True} if i % 2 else body for i, body in enumerate(bodies)]
+    replies = [chat.accepted(exchange) for exchange in chat.together(bodies, AT_ONCE)]
+    for nonce, reply in zip(nonces, replies, strict=True):
+        strangers = [other for other in nonces if other != nonce and other in reply.text]
+        if strangers:
+            raise Mismatch(
+                f"no text of another request beside {nonce}", f"{strangers[0]} in {reply.text[:80]!r}", reply.exchange
+            )
+    ids = [reply.id for reply in replies if isinstance(reply.id, str)]
+    if len(set(ids)) < len(ids):
+        twice = next(reply for reply in replies if ids.count(reply.id) > 1)
+        raise Mismatch("an id of its own for each answer", f"the id {twice.id!r} twice", twice.exchange)
+
+
+@check("service.disconnect-survives")
+def test_disconnect_survives(chat: Chat) -> None:
+    """A client that hangs up in the middle of a stream harms nobody: the next request is answered."""
+    for _ in range(3):
+        chat.post(chat.body("Write a long story about the sea.", tokens=200, stream=True), stop_after=1)
+    chat.ask()
+
+
+@oracle("service.json-content-type")
+def test_json_content_type(answer: Reply) -> None:
+    """A whole answer has the media type application/json."""
+    exchange = answer.exchange
+    if asked(exchange).get("stream") is True:
+        raise NotApplicable("a stream was asked for")
+    if exchange.media_type != "application/json":
+        raise Mismatch("media type application/json", f"{exchange.media_type or 'none'}", exchange)
+
+
+@oracle("service.strict-json", per="part")
+def test_strict_json(exchange: Exchange, part: str) -> None:
+    """Every JSON body, and every JSON payload of a stream, is strict JSON: one value, UTF-8, no NaN, no key twice."""
+    departures = _departures(exchange)
+    if not exchange.streamed and not _claims_json(exchange):
+        raise NotApplicable("the answer does not claim to be JSON")
+    wanted = PARTS.get(part) or tuple(w for words in PARTS.values() for w in words)
+    found = [d for d in departures if d.startswith(wanted)]
+    if found:
+        raise Mismatch("strict JSON (RFC 8259)", found[0], exchange)
+
+
+@oracle("service.no-server-error")
+def test_no_server_error(exchange: Exchange, dialect: Dialect, profile: Profile) -> None:
+    """No request of a client, right or wrong, is answered with a server error or a broken connection."""
+    if exchange.aborted:
+        raise NotApplicable("the exchange was cut on purpose")
+    if exchange.status is None:
+        raise Mismatch("an answer", f"none ({exchange.error})", exchange)
+    if (
+        exchange.status >= SERVER_ERROR
+        and exchange.status != 501
+        and exchange.status not in _excused(exchange, dialect, profile)
+    ):
+        raise Mismatch("a status below 500", brief(exchange), exchange)
+
+
+def _excused(exchange: Exchange, dialect: Dialect, profile: Profile) -> set[int]:
+    """Server errors that the document promises for what was asked: an unavailable model, a time-out of the caller's."""
+    body = asked(exchange)
+    causes = []
+    if body.get("model") in (dialect.models.unknown, profile.models.get("unavailable")):
+        causes += ["unknown_model", "unavailable"]
+    if {"timeout_secs", "max_ttft_ms"} & set(body):
+        causes += ["timeout", "unavailable"]
+    return {status for name in causes if (cause := dialect.cause(name)) for status in cause.status}
+
+
+def _claims_json(exchange: Exchange) -> bool:
+    return exchange.media_type == "application/json" or exchange.media_type.endswith("+json")
+
+
+def _departures(exchange: Exchange) -> list[str]:
+    if exchange.streamed:
+        return [d for chunk in read(exchange).chunks for d in chunk.departures]
+    if not _claims_json(exchange) or exchange.status is None or exchange.request.method == "HEAD" or exchange.error:
+        raise NotApplicable("the answer does not claim to be JSON")
+    if exchange.status in (204, 304) and not exchange.body:
+        raise NotApplicable("no body")
+    try:
+        return strict_json.read(exchange.body)[1]
+    except strict_json.NotJson as error:
+        return [f"not JSON: {error}"]

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.chat import STORY
+from conformance.fields import Field
+from conformance.registry import check, oracle
+from conformance.reply import dig
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.chat import Chat
+    from conformance.reply import Reply
+    from dialects import Dialect
+
+SECOND = 1.0
+MAX_TOKENS = 512
+
+
+@check("stream.content-type", smoke=True)
+def test_content_type(chat: Chat) -> None:
+    """A streamed answer has the media type text/event-stream."""
+    exchange = chat.post(chat.body(stream=True))
+    if exchange.ok and exchange.media_type != "text/event-stream":
+        raise Mismatch("media type text/event-stream", f"{exchange.media_type or 'none'}", exchange)
+    chat.accepted(exchange)
+
+
+@oracle("stream.framing")
+def test_framing(stream: Reply) -> None:
+    """Every event ends with a blank line and holds fields that the standard knows, in UTF-8; none lacks its data."""
+    decoder, events = stream.exchange.decoded
+    if not events and stream.exchange.body.strip():
+        raise Mismatch(
+            "events, each ended by a blank line", f"none in {len(stream.exchange.body)} bytes", stream.exchange
+        )
+    if decoder.unfinished and not stream.exchange.error:
+        raise Mismatch(
+            "a blank line after the last event", "the stream ends inside an event, which readers drop", stream.exchange
+        )
+    if decoder.oddities:
+        offset, what = decoder.oddities[0]
+        raise Mismatch("fields of server-sent events in UTF-8", f"{what} at byte {offset}", stream.exchange)
+    if decoder.dataless:
+        raise Mismatch(
+            "data in every event",
+            "an event type without data (its data line is cut off by a blank line)",
+            stream.exchange,
+        )
+    glued = next((t.event for t in events if "\n" in t.event.data and t.event.data.lstrip().startswith("{")), None)
+    if glued is not None and len([line for line in glued.data.split("\n") if line.startswith("{")]) > 1:
+        raise Mismatch(
+            "a blank line between chunks", f"several chunks in one event at byte {glued.start}", stream.exchange
+        )
+
+
+@oracle("stream.json-chunks")
+def test_json_chunks(stream: Reply) -> None:
+    """Every event but [DONE] is one JSON object."""
+    for chunk in stream.chunks:
+        if not isinstance(chunk.value, dict):
+            data = chunk.timed.event.data
+            raise Mismatch(
+                "a JSON object in every event", f"{data[:100]!r} at byte {chunk.timed.event.start}", stream.exchange
+            )
+
+
+@oracle("stream.done")
+def test_done(stream: Reply) -> None:
+    """The stream ends with exactly one [DONE], and nothing follows it."""
+    _unbroken(stream)
+    events = stream.exchange.decoded[1]
+    if len(stream.done) != 1:
+        raise Mismatch("exactly one [DONE]", f"{len(stream.done)}", stream.exchange)
+    if stream.done[0] != len(events) - 1:
+        after = events[stream.done[0] + 1].event
+        raise Mismatch("nothing after [DONE]", f"{after.data[:80]!r} at byte {after.start}", stream.exchange)
+
+
+@oracle("stream.field", per="path")
+def test_field(stream: Reply, dialect: Dialect, path: str) -> None:
+    """The member of a chunk is as the document says: there, of its type, one of its values."""
+    field = Field.of(dialect, "chunk", path)
+    for number, chunk in enumerate(stream.chunks):
+        if not isinstance(chunk.value, dict) or "error" in chunk.value:
+            continue
+        problem = next(field.problems(chunk.value), None)
+        if problem:
+            raise Mismatch(f"in every chunk {field.expectation}", f"in chunk {number + 1}: {problem}", stream.exchange)
+
+
+@oracle("stream.id-constant")
+def test_id_constant(stream: Reply) -> None:
+    """All chunks of one stream have the same id."""
+    _constant(stream, "id")
+
+
+@oracle("stream.model-constant")
+def test_model_constant(stream: Reply) -> None:
+    """All chunks of one stream name the same model."""
+    _constant(stream, "model")
+
+
+@oracle("stream.created-constant")
+def test_created_constant(stream: Reply) -> None:
+    """All chunks of one stream have the same time of creation."""
+    _constant(stream, "created")
+
+
+@oracle("stream.session-constant")
+def test_session_constant(stream: Reply) -> None:
+    """All chunks of one stream have the same session id."""
+    _constant(stream, "session_id")
+
+
+@oracle("stream.finish-once")
+def test_finish_once(stream: Reply) -> None:
+    """Each choice of a stream ends with exactly one finish reason, and no text of it follows."""
+    _unbroken(stream)
+    if not stream.choices:
+        raise Mismatch("a choice with a finish reason", "no choice at all", stream.exchange)
+    for choice in stream.choices:
+        if len(choice.finishes) != 1:
+            found = ", ".join(map(repr, choice.finishes)) or "none"
+            raise Mismatch(f"exactly one finish reason in choice {choice.index}", found, stream.exchange)
+    finished: set[int] = set()
+    for raw in _deltas(stream):
+        index = raw.get("index", 0)
+        if index in finished and (dig(raw, "delta", "content") or dig(raw, "delta", "tool_calls")):
+            raise Mismatch(f"nothing of choice {index} after its finish reason", f"{str(raw)[:100]}", stream.exchange)
+        if isinstance(raw.get("finish_reason"), str) and isinstance(index, int):
+            finished.add(index)
+
+
+@oracle("stream.role-first")
+def test_role_first(stream: Reply) -> None:
+    """The first delta of each choice names the role assistant."""
+    seen: set[Any] = set()
+    for raw in _deltas(stream):
+        index = raw.get("index", 0)
+        if index not in seen:
+            seen.add(index)
+            role = dig(raw, "delta", "role")
+            if role != "assistant":
+                raise Mismatch(f"role 'assistant' in the first delta of choice {index}", f"{role!r}", stream.exchange)
+
+
+@oracle("stream.role-once")
+def test_role_once(stream: Reply) -> None:
+    """A choice's role is named once, in its first delta."""
+    for choice in stream.choices:
+        if len(choice.roles) > 1:
+            raise Mismatch("the role once", f"{len(choice.roles)} times in choice {choice.index}", stream.exchange)
+
+
+@oracle("stream.delta-not-message")
+def test_delta_not_message(stream: Reply) -> None:
+    """Every choice of a chunk has an object `delta` and no `message`."""
+    for raw in _deltas(stream):
+        if not isinstance(raw.get("delta"), dict) or "message" in raw:
+            raise Mismatch("a delta object and no message", f"{str(raw)[:100]}", stream.exchange)
+
+
+@check("stream.text-present", smoke=True)
+def test_text_present(chat: Chat) -> None:
+    """The deltas of a simple answer make a text."""
+    reply = chat.streamed()
+    if not reply.text:
+        raise Mismatch("a text in the deltas", f"none in {len(reply.chunks)} chunks", reply.exchange)
+
+
+@oracle("stream.incremental")
+def test_incremental(stream: Reply) -> None:
+    """Each delta adds to the text: none repeats all that was sent before."""
+    texts: dict[Any, str] = {}
+    repeats: dict[Any, int] = {}
+    for raw in _deltas(stream):
+        index, content = raw.get("index", 0), dig(raw, "delta", "content")
+        if not isinstance(content, str) or not content:
+            continue
+        before = texts.get(index, "")
+        if len(before) >= 4 and content.startswith(before):
+            repeats[index] = repeats.get(index, 0) + 1
+            if repeats[index] > 1 or content == before or len(content) > 40:
+                raise Mismatch(
+                    "only new text in each delta", f"all the text so far again: {content[:80]!r}", stream.exchange
+                )
+        texts[index] = before + content if not repeats.get(index) else content
+
+
+@check("stream.equals-plain")
+def test_equals_plain(chat: Chat) -> None:
+    """The same request streamed and not gives the same finish reason and, where answers repeat at all, the same text."""
+    ask: dict[str, Any] = {"temperature": 0} if chat.dialect.documents("temperature") else {}
+    whole, again = chat.ask(STORY, tokens=40, **ask), chat.ask(STORY, tokens=40, **ask)
+    streamed = chat.stream(STORY, tokens=40, **ask)
+    if whole.finish != again.finish or whole.text != again.text:
+        raise Inconclusive("two whole answers to the same request differ, so a streamed one may")
+    if streamed.finish != whole.finish:
+        raise Mismatch(f"finish reason {whole.finish!r}, as not streamed", f"{streamed.finish!r}", streamed.exchange)
+    if streamed.text != whole.text:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(streamed.text, whole.text, strict=False)) if a != b),
+            min(len(streamed.text), len(whole.text)),
+        )
+        raise Mismatch(
+            f"the text that comes not streamed ({len(whole.text)} characters)",
+            f"another from character {at}: {streamed.text[max(0, at - 10) : at + 30]!r} for {whole.text[max(0, at - 10) : at + 30]!r}",
+            streamed.exchange,
+        )
+
+
+@check("stream.progressive")
+def test_progressive(chat: Chat) -> None:
+    """Text comes while it is generated: in a generation of at least one second it is spread, not dumped at the end."""
+    reply = chat.memo("long stream", lambda: _long_stream(chat))
+    times = [chunk.timed.t for chunk in reply.chunks if any(dig(c, "delta", "content") for c in chunk.choices)]
+    total = reply.exchange.seconds
+    if len(times) < 8 or total < SECOND:
+        raise Inconclusive(f"the generation took {total:.2f} s in {len(times)} chunks: too little to tell")
+    if times[0] > 0.9 * total and times[-1] - times[0] < 0.1 * total:
+        raise Mismatch(
+            "the first text well before the last",
+            f"all {len(times)} chunks in the last {times[-1] - times[0]:.3f} s of {total:.2f} s",
+            reply.exchange,
+        )
+
+
+@check("stream.n-choices")
+def test_n_choices(chat: Chat) -> None:
+    """A stream with n = 2 has chunks of both indexes, each with one finish reason."""
+    chat.offered("n")
+    exchange = chat.post(chat.body(STORY, tokens=12, n=2, stream=True))
+    if not exchange.ok and exchange.status is not None and exchange.status < 500:
+        raise Inconclusive(
+            f"n = 2 is refused with status {exchange.status}: what cannot be honoured is rightly refused"
+        )
+    reply = chat.accepted(exchange)
+    if [choice.index for choice in reply.choices] != [0, 1]:
+        raise Mismatch("chunks of the indexes 0 and 1", f"{[choice.index for choice in reply.choices]}", exchange)
+    for choice in reply.choices:
+        if len(choice.finishes) != 1:
+            raise Mismatch(f"one finish reason in choice {choice.index}", f"{choice.finishes}", exchange)
+        if not choice.text:
+            raise Mismatch(f"a text in choice {choice.index}", "none", exchange)
+
+
+@check("stream.error-not-after-200", smoke=True)
+def test_error_not_after_200(chat: Chat) -> None:
+    """A bad request that asks for a stream is refused with its status, not with an event in a 200 stream."""
+    body = chat.body(stream=True)
+    body.pop("messages")
+    cause = chat.dialect.cause("missing_field")
+    chat.refused(chat.post(body), *(cause.status if cause else ()))
+
+
+@oracle("stream.no-truncation")
+def test_no_truncation(stream: Reply) -> None:
+    """A stream ends by the rules: no broken connection, no error event, a finish reason in what came."""
+    exchange = stream.exchange
+    if exchange.error:
+        raise Mismatch(
+            "a stream that ends by the rules",
+            f"it broke off after {len(stream.chunks)} chunks ({exchange.error})",
+            exchange,
+        )
+    error = next(
+        (chunk.value["error"] for chunk in stream.chunks if isinstance(chunk.value, dict) and chunk.value.get("error")),
+        None,
+    )
+    if error is not None:
+        raise Mismatch("a stream without an error event", f"{str(error)[:120]}", exchange)
+    if not stream.chunks:
+        raise Mismatch("chunks", "none", exchange)
+
+
+def _unbroken(stream: Reply) -> None:
+    """Leave broken streams to stream.no-truncation."""
+    if stream.exchange.error or any(isinstance(c.value, dict) and c.value.get("error") for c in stream.chunks):
+        raise NotApplicable("the stream broke off")
+
+
+def _deltas(stream: Reply) -> Iterator[dict[str, Any]]:
+    for chunk in stream.chunks:
+        yield from chunk.choices
+
+
+def _constant(stream: Reply, name: str) -> None:
+    values = [
+        chunk.value[name]
+        for chunk in stream.chunks
+        if isinstance(chunk.value, dict) and chunk.value.get(name) is not None
+    ]
+    if not values:
+        raise NotApplicable(f"no chunk has {name}")
+    other = next((value for value in values if value != values[0]), None)
+    if other is not None:
+        raise Mismatch(f"{name} {values[0]!r} in every chunk", f"{other!r}", stream.exchange)
+
+
+def _long_stream(chat: Chat) -> Reply:
+    """A stream of at least a second, if the target's pace allows within a sane number of tokens."""
+    tokens = 64
+    while True:
+        reply = chat.stream(STORY, tokens=tokens)
+        if reply.exchange.seconds >= SECOND or tokens >= MAX_TOKENS:
+            return reply
+        tokens = MAX_TOKENS

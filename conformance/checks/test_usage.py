@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.chat import HI, STORY
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
+
+if TYPE_CHECKING:
+    from conformance.chat import Chat
+    from conformance.reply import Reply
+    from dialects import Dialect
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+ASK_USAGE = {"stream_options": {"include_usage": True}}
+LONGER = "Here is a much longer prompt. " * 20 + HI
+
+
+@oracle("usage.sum")
+def test_sum(answer: Reply) -> None:
+    """In a whole answer total_tokens is the sum of prompt_tokens and completion_tokens."""
+    _adds_up(answer)
+
+
+@oracle("usage.stream-sum")
+def test_stream_sum(stream: Reply) -> None:
+    """In a stream's usage total_tokens is the sum of prompt_tokens and completion_tokens."""
+    _adds_up(stream)
+
+
+@oracle("usage.prompt-positive")
+def test_prompt_positive(reply: Reply) -> None:
+    """A prompt has tokens: prompt_tokens is above zero, streamed or not."""
+    count = reply.count("prompt_tokens")
+    if count is None or not asked(reply.exchange).get("messages"):
+        raise NotApplicable("no count, or no message")
+    if count <= 0:
+        raise Mismatch("prompt_tokens above 0", f"{count}", reply.exchange)
+
+
+@oracle("usage.completion-counted")
+def test_completion_counted(reply: Reply) -> None:
+    """An answer with text has completion tokens, and not more characters than so many tokens can make."""
+    count, text = reply.count("completion_tokens"), "".join(choice.text for choice in reply.choices)
+    if count is None or not text:
+        raise NotApplicable("no count, or no text")
+    if count <= 0 or len(text) > 200 * count:
+        raise Mismatch(f"completion_tokens that fit {len(text)} characters of text", f"{count}", reply.exchange)
+
+
+@oracle("usage.within-limit")
+def test_within_limit(reply: Reply, dialect: Dialect) -> None:
+    """completion_tokens is at most the token limit for each choice."""
+    body = asked(reply.exchange)
+    limits = [
+        v
+        for name in dialect.request.token_limits
+        if isinstance(v := body.get(name), int) and not isinstance(v, bool) and v > 0
+    ]
+    count = reply.count("completion_tokens")
+    if count is None or not limits:
+        raise NotApplicable("no count, or no limit")
+    choices = body.get("n") if isinstance(body.get("n"), int) and body.get("n") else 1
+    if count > min(limits) * choices:
+        raise Mismatch(f"at most {min(limits) * choices} completion tokens", f"{count}", reply.exchange)
+
+
+@oracle("usage.details-bounded")
+def test_details_bounded(reply: Reply) -> None:
+    """The details of usage are parts of the counts that they belong to."""
+    for total, details in (
+        ("prompt_tokens", "prompt_tokens_details"),
+        ("completion_tokens", "completion_tokens_details"),
+    ):
+        whole, parts = reply.count(total), dig(reply.usage, details)
+        for name, part in parts.items() if isinstance(parts, dict) else ():
+            if whole is not None and isinstance(part, int) and not isinstance(part, bool) and not 0 <= part <= whole:
+                raise Mismatch(f"{details}.{name} from 0 to {whole}", f"{part}", reply.exchange)
+
+
+@check("usage.grows-with-prompt")
+def test_grows_with_prompt(chat: Chat) -> None:
+    """A longer prompt has more prompt_tokens, streamed or not."""
+    short, longer = chat.plain(), chat.ask(LONGER)
+    few, many = short.count("prompt_tokens"), longer.count("prompt_tokens")
+    if few is None or many is None:
+        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    if many <= few:
+        raise Mismatch(f"more than {few} prompt tokens for a longer prompt", f"{many}", longer.exchange)
+
+
+@check("usage.n-covers-all")
+def test_n_covers_all(chat: Chat) -> None:
+    """With several choices completion_tokens counts all of them."""
+    chat.offered("n")
+    exchange = chat.post(chat.body(STORY, tokens=12, n=3))
+    if not exchange.ok:
+        raise Inconclusive(f"n = 3 is refused with status {exchange.status}")
+    reply = chat.accepted(exchange)
+    count = reply.count("completion_tokens")
+    if count is None or len(reply.choices) < 3 or any(choice.finish != "length" for choice in reply.choices):
+        raise Inconclusive("no three choices that the token limit cut, or no count")
+    if count < 3 * 12:
+        raise Mismatch("36 completion tokens, 12 for each of 3 choices", f"{count}", exchange)
+
+
+@check("usage.stream-present", smoke=True)
+def test_stream_present(chat: Chat) -> None:
+    """A stream carries usage without being asked to."""
+    _has_counts(chat.streamed())
+
+
+@check("usage.stream-on-request", smoke=True)
+def test_stream_on_request(chat: Chat) -> None:
+    """A stream that was asked to include usage carries it."""
+    _has_counts(_with_usage(chat))
+
+
+@check("usage.stream-absent-unasked")
+def test_stream_absent_unasked(chat: Chat) -> None:
+    """A stream that was not asked to include usage has none."""
+    reply = chat.streamed()
+    if reply.usages:
+        raise Mismatch("no usage in a stream that was not asked for it", f"{str(reply.usage)[:80]}", reply.exchange)
+
+
+@oracle("usage.stream-once")
+def test_stream_once(stream: Reply) -> None:
+    """At most one chunk of a stream carries usage."""
+    if len(stream.usages) > 1:
+        raise Mismatch("usage in one chunk", f"in {len(stream.usages)} chunks", stream.exchange)
+
+
+@check("usage.stream-with-finish")
+def test_stream_with_finish(chat: Chat) -> None:
+    """The chunk with the finish reason is the one that carries usage."""
+    reply = chat.streamed()
+    if not reply.usages:
+        raise Inconclusive("the stream has no usage")
+    carrier = next(chunk for chunk in reply.chunks if isinstance(dig(chunk.value, "usage"), dict))
+    if not any(isinstance(choice.get("finish_reason"), str) for choice in carrier.choices):
+        raise Mismatch("usage in the chunk with the finish reason", "in another chunk", reply.exchange)
+
+
+@check("usage.stream-own-chunk")
+def test_stream_own_chunk(chat: Chat) -> None:
+    """Usage that was asked for comes in a last chunk of its own, whose choices are empty."""
+    reply = _with_usage(chat)
+    if not reply.usages:
+        raise Inconclusive("the stream has no usage")
+    carrier = next(chunk for chunk in reply.chunks if isinstance(dig(chunk.value, "usage"), dict))
+    if dig(carrier.value, "choices") != []:
+        raise Mismatch(
+            "empty choices in the chunk with usage", f"{str(dig(carrier.value, 'choices'))[:80]}", reply.exchange
+        )
+    if carrier is not reply.chunks[-1]:
+        raise Mismatch(
+            "the chunk with usage last", f"{len(reply.chunks)} chunks with another at the end", reply.exchange
+        )
+
+
+@check("usage.stream-null-before")
+def test_stream_null_before(chat: Chat) -> None:
+    """A stream that was asked to include usage has `usage: null` in every chunk before."""
+    reply = _with_usage(chat)
+    without = [
+        n
+        for n, chunk in enumerate(reply.chunks[:-1], 1)
+        if not isinstance(chunk.value, dict) or chunk.value.get("usage", 0) is not None
+    ]
+    if without:
+        raise Mismatch("usage null in every chunk but the last", f"not in chunk {without[0]}", reply.exchange)
+
+
+@check("usage.stream-equals-plain")
+def test_stream_equals_plain(chat: Chat) -> None:
+    """The same request has the same prompt_tokens streamed and not, and the same completion_tokens where the limit cuts both."""
+    whole = chat.story()
+    streamed = chat.memo("streamed story with usage", lambda: chat.stream(STORY, tokens=48, **_asking(chat)))
+    for name in COUNTS:
+        here, there = whole.count(name), streamed.count(name)
+        cut = whole.finish == streamed.finish == "length"
+        if here is None or there is None:
+            raise Inconclusive(f"{name} is not in both answers")
+        if here != there and (name == "prompt_tokens" or cut):
+            raise Mismatch(f"{name} {here}, as not streamed", f"{there}", streamed.exchange)
+
+
+def _adds_up(reply: Reply) -> None:
+    for usage in reply.usages:
+        prompt, completion, total = (usage.get(name) for name in COUNTS)
+        if (
+            all(isinstance(n, int) and not isinstance(n, bool) for n in (prompt, completion, total))
+            and total != prompt + completion
+        ):
+            raise Mismatch(f"total_tokens {prompt + completion}", f"{total}", reply.exchange)
+
+
+def _has_counts(reply: Reply) -> None:
+    if not reply.usages:
+        raise Mismatch("usage in a chunk of the stream", f"none in {len(reply.chunks)} chunks", reply.exchange)
+    for name in COUNTS:
+        count = reply.count(name)
+        if count is None or count < 0 or (name != "completion_tokens" and count == 0):
+            raise Mismatch(f"usage with a count of {name}", f"{str(reply.usage.get(name))[:60]}", reply.exchange)
+
+
+def _asking(chat: Chat) -> dict[str, Any]:
+    """stream_options, where the document has them."""
+    return dict(ASK_USAGE) if chat.dialect.documents("stream_options") else {}
+
+
+def _with_usage(chat: Chat) -> Reply:
+    if not chat.dialect.documents("stream_options"):
+        raise NotApplicable("the document has no stream_options")
+    reply: Reply = chat.memo("streamed with usage", lambda: chat.stream(**ASK_USAGE))
+    return reply

@@ -1,0 +1,82 @@
+"""Ends a run: the report is written whole, the exit code decided, the verdicts shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from reports import gate, terminal
+from reports.baseline import Baseline, BaselineError, load_baseline
+from reports.model import Report, ReportError, write
+
+if TYPE_CHECKING:
+    from conformance.plugin_state import State
+
+__all__ = ["conclude", "show"]
+
+CANNOT_JUDGE = 2
+FAILED = 1
+
+
+def conclude(state: State, session: pytest.Session, exitstatus: int) -> int:
+    """Write the report; the exit code: 0 no blocking failure, 1 the target failed, 2 cannot judge."""
+    assert state.results is not None  # noqa: S101 - the plugin asked
+    if exitstatus in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR) and not state.results.checks:
+        return exitstatus
+    _note_ending(state, session, exitstatus)
+    state.report = state.results.report()
+    try:
+        state.baseline = load_baseline(state.options.baseline) if state.options.baseline else Baseline()
+        state.path = write(state.report, state.options.report, secrets=_secrets(state), baseline=state.baseline)
+    except (ReportError, BaselineError) as error:
+        state.trouble = f"cannot judge: {error}"
+        return CANNOT_JUDGE
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        return CANNOT_JUDGE
+    if _chosen(state):
+        return _partial(state.report, state.baseline)
+    return gate.judge(state.report, state.baseline, state.options.level).code
+
+
+def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's TerminalReporter
+    """The summary by chapter, a block for each failed requirement, and where the report lies."""
+    reporter.ensure_newline()
+    if state.report is not None and state.path is not None:
+        colour = "standard" if reporter.hasmarkup else None
+        console = Console(file=reporter._tw._file, color_system=colour, force_terminal=reporter.hasmarkup)  # noqa: SLF001 - the file that pytest writes to, which -s and capture decide
+        terminal.summarise(state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level)
+        reporter.write_line(f"report: {Path(state.path).with_name('report.html')}")
+    if state.trouble:
+        reporter.write_line(state.trouble, red=True)
+
+
+def _secrets(state: State) -> list[str]:
+    profile = state.options.profile
+    return [key for key in (state.options.key, *map(profile.key, profile.keys)) if key]
+
+
+def _note_ending(state: State, session: pytest.Session, exitstatus: int) -> None:
+    """Why the report is incomplete, when it is."""
+    assert state.results is not None  # noqa: S101 - the plugin asked
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        state.results.reason = "interrupted"
+    elif session.shouldfail or session.shouldstop:
+        state.results.reason = f"stopped early: {session.shouldfail or session.shouldstop}"
+    elif exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not state.results.reason:
+        state.results.reason = "no check was selected"
+
+
+def _chosen(state: State) -> bool:
+    """Whether the user asked for a part of the checks or for an early stop: then the part that ran decides."""
+    reason = state.results.reason if state.results is not None else None
+    return bool(reason and reason.startswith(("only ", "stopped early")))
+
+
+def _partial(report: Report, baseline: Baseline) -> int:
+    """The exit code of a run that was asked to be a part: what ran decides."""
+    if any(row.blocking and row.verdict == "fail" and baseline.get(row.id) is None for row in report.requirements):
+        return FAILED
+    return CANNOT_JUDGE if any(check.verdict == "error" for check in report.checks) else 0

@@ -1,0 +1,212 @@
+"""Reads an exchange as a chat completion: whole or streamed, the same view. Reads anything; judges nothing.
+
+`read` gives a `Reply` whatever the target sent: members of the wrong type read as absent, and the checks of shape say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from conformance.wire import strict_json
+
+if TYPE_CHECKING:
+    from conformance.wire.exchange import Exchange, Timed
+
+__all__ = ["Choice", "Chunk", "Reply", "asked", "dig", "read"]
+
+Json = dict[str, Any]
+DONE = "[DONE]"
+
+
+@dataclass(slots=True)
+class Choice:
+    """One choice: its index, text, roles and finish reasons in the order they came, and its tool calls."""
+
+    index: int
+    text: str = ""
+    reasoning: str = ""
+    roles: list[str] = field(default_factory=list)
+    finishes: list[str] = field(default_factory=list)
+    calls: list[Json] = field(default_factory=list)
+    logprobs: list[Json] = field(default_factory=list)
+    raw: Any = None
+
+    @property
+    def finish(self) -> str | None:
+        """The finish reason, or None."""
+        return self.finishes[-1] if self.finishes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a stream that is not [DONE]: its JSON value or None, what was wrong with it, and its event."""
+
+    value: Any
+    departures: tuple[str, ...]
+    timed: Timed
+
+    @property
+    def choices(self) -> list[Json]:
+        """The chunk's choices that are objects."""
+        return _objects(dig(self.value, "choices"))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer seen as a chat completion. `streamed` tells how it came."""
+
+    exchange: Exchange
+    streamed: bool
+
+    @cached_property
+    def body(self) -> Json:
+        """The whole answer's object, or {}."""
+        value = self.exchange.json
+        return value if isinstance(value, dict) and not self.streamed else {}
+
+    @cached_property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The streamed chunks, in order, without [DONE]."""
+        if not self.streamed:
+            return ()
+        return tuple(_chunk(timed) for timed in self.exchange.decoded[1] if timed.event.data.strip() != DONE)
+
+    @cached_property
+    def done(self) -> list[int]:
+        """Positions among all events at which [DONE] stands."""
+        return [i for i, timed in enumerate(self.exchange.decoded[1]) if timed.event.data.strip() == DONE]
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices by ascending index."""
+        return _folded(self.chunks) if self.streamed else _whole(self.body)
+
+    def choice(self, index: int = 0) -> Choice:
+        """The choice of that index; an empty one when it never came."""
+        return next((c for c in self.choices if c.index == index), Choice(index))
+
+    @property
+    def text(self) -> str:
+        """The first choice's text."""
+        return self.choice().text
+
+    @property
+    def finish(self) -> str | None:
+        """The first choice's finish reason."""
+        return self.choice().finish
+
+    @cached_property
+    def usages(self) -> list[Json]:
+        """Each usage object that came (a whole answer has at most one)."""
+        sources = [c.value for c in self.chunks] if self.streamed else [self.body]
+        return [usage for source in sources if isinstance(usage := dig(source, "usage"), dict)]
+
+    @property
+    def usage(self) -> Json:
+        """The last usage object, or {}."""
+        return self.usages[-1] if self.usages else {}
+
+    def count(self, name: str) -> int | None:
+        """A token count of the usage, when it is an integer."""
+        value = self.usage.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
+    def id(self) -> Any:  # noqa: ANN401 - whatever the target sent
+        """The answer's id (of the first chunk that has one)."""
+        if not self.streamed:
+            return self.body.get("id")
+        return next((c.value["id"] for c in self.chunks if isinstance(c.value, dict) and c.value.get("id")), None)
+
+
+def read(exchange: Exchange) -> Reply:
+    """The exchange seen as an answer."""
+    return Reply(exchange, exchange.streamed)
+
+
+def asked(exchange: Exchange) -> Json:
+    """The JSON object that was sent, or {}."""
+    body = exchange.request.json()
+    return body if isinstance(body, dict) else {}
+
+
+def dig(value: Any, *path: str | int) -> Any:  # noqa: ANN401 - any JSON value
+    """The member at that path, or None where something on the way is missing or of another type."""
+    for step in path:
+        if isinstance(step, str) and isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(step, int) and isinstance(value, list) and -len(value) <= step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _chunk(timed: Timed) -> Chunk:
+    try:
+        value, departures = strict_json.read(timed.event.data)
+    except strict_json.NotJson as error:
+        return Chunk(None, (f"not JSON: {error}",), timed)
+    return Chunk(value, tuple(departures), timed)
+
+
+def _objects(value: Any) -> list[Json]:  # noqa: ANN401 - any JSON value
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _index(choice: Json, position: int) -> int:
+    index = choice.get("index", position)
+    return index if isinstance(index, int) else position
+
+
+def _whole(body: Json) -> tuple[Choice, ...]:
+    choices = []
+    for position, raw in enumerate(_objects(body.get("choices"))):
+        choice = Choice(_index(raw, position), raw=raw)
+        _take(choice, raw, raw.get("message"))
+        choice.calls = _objects(dig(raw, "message", "tool_calls"))
+        choices.append(choice)
+    return tuple(choices)
+
+
+def _folded(chunks: tuple[Chunk, ...]) -> tuple[Choice, ...]:
+    choices: dict[int, Choice] = {}
+    for chunk in chunks:
+        for position, raw in enumerate(chunk.choices):
+            index = _index(raw, position)
+            choice = choices.setdefault(index, Choice(index))
+            _take(choice, raw, raw.get("delta"))
+            for place, call in enumerate(_objects(dig(raw, "delta", "tool_calls"))):
+                _join(choice.calls, call, place)
+    return tuple(choices[index] for index in sorted(choices))
+
+
+def _take(choice: Choice, raw: Json, message: Any) -> None:  # noqa: ANN401 - any JSON value
+    content = dig(message, "content")
+    choice.text += content if isinstance(content, str) else ""
+    for name in ("reasoning_content", "reasoning"):
+        thought = dig(message, name)
+        if isinstance(thought, str):
+            choice.reasoning += thought
+            break
+    if isinstance(role := dig(message, "role"), str):
+        choice.roles.append(role)
+    if isinstance(finish := raw.get("finish_reason"), str):
+        choice.finishes.append(finish)
+    choice.logprobs += _objects(dig(raw, "logprobs", "content"))
+
+
+def _join(calls: list[Json], delta: Json, place: int) -> None:
+    """Add a tool call delta to the call of its index; a delta without index goes by its place, as lenient clients do."""
+    index = delta.get("index", place)
+    call = next((c for c in calls if c["index"] == index), None)
+    if call is None:
+        call = {"index": index, "id": None, "type": None, "function": {"name": "", "arguments": ""}}
+        calls.append(call)
+    call["id"] = delta.get("id") or call["id"]
+    call["type"] = delta.get("type") or call["type"]
+    for name in ("name", "arguments"):
+        part = dig(delta, "function", name)
+        call["function"][name] += part if isinstance(part, str) else ""

@@ -1,0 +1,204 @@
+"""Walks a dialect's request schema: where a dotted field lies, in which branches, and what must stand beside it.
+
+Arrays are passed silently: `messages.role` is the role of a member of messages. A field inside several anyOf or oneOf
+branches has several spots. Annotations of ours (`x-try`, `x-with`, `x-needs`, `x-tier`) are inherited on the way down.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DELETE", "Spot", "branches", "place", "resolve", "sample", "spots", "types", "valid"]
+
+Json = dict[str, Any]
+DELETE: Any = object()
+BRANCHES = ("anyOf", "oneOf")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One place of a field: its rule, whether its parent requires it, and what the way there says.
+
+    `chain` holds, per step, the schema of the value there (of the array's members, where the value is an array).
+    """
+
+    path: tuple[str, ...]
+    rule: Json
+    required: bool = False
+    tier: str = "seed"
+    needs: frozenset[str] = frozenset()
+    beside: Json | None = None
+    chain: tuple[Json, ...] = ()
+
+    def under(self, node: Json) -> Spot:
+        """The spot with the annotations of a schema node on the way taken in; the deepest x-with wins."""
+        return replace(
+            self,
+            tier=node.get("x-tier", self.tier),
+            needs=self.needs | ({node["x-needs"]} if "x-needs" in node else set()),
+            beside=node.get("x-with", self.beside),
+        )
+
+
+def spots(root: Json, field: str) -> list[Spot]:
+    """Every place of the dotted field. Empty where the schema has no such field."""
+    found = [Spot((), root)]
+    for step in field.split("."):
+        found = [deeper for spot in found for deeper in _step(root, spot, step)]
+    return found
+
+
+def resolve(root: Json, node: Json) -> Json:
+    """The node with a local $ref replaced by what it names; members beside the $ref stay."""
+    while "$ref" in node:
+        named: Any = root
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            named = named[part]
+        node = {**named, **{k: v for k, v in node.items() if k != "$ref"}}
+    return node
+
+
+def branches(root: Json, node: Json) -> Iterator[Json]:
+    """The alternatives of a node, each resolved, with the node's own annotations where it has none."""
+    node = resolve(root, node)
+    options = [b for key in BRANCHES for b in node.get(key, [])]
+    if not options:
+        yield node
+        return
+    inherited = {k: v for k, v in node.items() if k.startswith("x-") and k != "x-silent"}
+    for option in options:
+        yield from branches(root, {**inherited, **option})
+
+
+def types(node: Json) -> tuple[str, ...]:
+    """The JSON types that a node (without branches) allows, told by type, const, enum or its members."""
+    kind = node.get("type")
+    if kind is not None:
+        return (kind,) if isinstance(kind, str) else tuple(kind)
+    if "const" in node or "enum" in node:
+        return tuple({_type(v): None for v in node.get("enum", [node.get("const")])})
+    if "properties" in node:
+        return ("object",)
+    return ("array",) if "items" in node else ()
+
+
+def valid(root: Json, node: Json, value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether the value satisfies the node."""
+    return Draft202012Validator({**{k: v for k, v in root.items() if k == "$defs"}, **node}).is_valid(value)
+
+
+def sample(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
+    """The simplest sane value of a node: what is required, and the text of a message."""
+    node = next(branches(root, node))
+    tries = node.get("x-try", {}).get("values")
+    for source in (tries, node.get("enum"), [node["const"]] if "const" in node else None):
+        if source:
+            return copy.deepcopy(source[0])
+    return _by_type(root, node)
+
+
+def place(root: Json, body: Json, spot: Spot, value: Any) -> Json:  # noqa: ANN401 - any JSON value
+    """A copy of the body with the value at the spot (DELETE removes it), and beside it what must stand there."""
+    body = {**copy.deepcopy(body), **copy.deepcopy(spot.beside or {})}
+    here: Json = body
+    for step, node in zip(spot.path[:-1], spot.chain, strict=False):
+        if not isinstance(here.get(step), dict | list):
+            here[step] = [] if _is_list(root, here, step, node) else sample(root, node)
+        inner = here[step]
+        here = _member(root, inner, node, spot.path[-1]) if isinstance(inner, list) else inner
+    if value is DELETE:
+        here.pop(spot.path[-1], None)
+    else:
+        here[spot.path[-1]] = copy.deepcopy(value)
+    return body
+
+
+def _step(root: Json, spot: Spot, step: str) -> Iterator[Spot]:
+    for branch in branches(root, spot.rule):
+        inner = branch
+        if "properties" not in inner and "items" in inner:
+            for member in branches(root, inner["items"]):
+                yield from _property(root, spot.under(branch).under(member), member, step)
+        else:
+            yield from _property(root, spot.under(branch), inner, step)
+
+
+def _property(root: Json, spot: Spot, holder: Json, step: str) -> Iterator[Spot]:
+    if step not in holder.get("properties", {}):
+        return
+    rule = resolve(root, holder["properties"][step])
+    chain = (*spot.chain, holder) if spot.path else ()
+    found = replace(
+        spot.under(rule), path=(*spot.path, step), rule=rule, required=step in holder.get("required", ()), chain=chain
+    )
+    yield found
+
+
+def _is_list(root: Json, holder: Json, step: str, node: Json) -> bool:
+    """Whether the container at that step is an array of the node: told by the root's own property."""
+    own = root["properties"].get(step)
+    return (
+        own is not None
+        and holder.get(step) is None
+        and any("items" in b and _has(root, b, node) for b in branches(root, own))
+    )
+
+
+def _has(root: Json, array: Json, node: Json) -> bool:
+    return any(member.get("properties") == node.get("properties") for member in branches(root, array["items"]))
+
+
+def _member(root: Json, members: list[Any], node: Json, last: str) -> Json:
+    """The member to change: one of that branch that shows the field, else one of that branch, else a new one."""
+    of_branch = [m for m in members if isinstance(m, dict) and valid(root, node, m)]
+    shows = next((m for m in of_branch if last in m), None)
+    if shows is not None or of_branch:
+        return shows if shows is not None else of_branch[0]
+    new: Json = sample(root, node)
+    if members and "role" in new:
+        members[len(members) - 1 : len(members) - 1] = (
+            [copy.deepcopy(members[-1]), new] if new["role"] == "assistant" else [new]
+        )
+    else:
+        members.append(new)
+    return new
+
+
+def _by_type(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
+    kind = next((t for t in types(node) if t != "null"), "null")
+    if kind == "object":
+        wanted = [*node.get("required", ()), *(["content"] if "role" in node.get("properties", {}) else [])]
+        return {
+            name: sample(root, node["properties"][name])
+            for name in dict.fromkeys(wanted)
+            if name in node.get("properties", {})
+        }
+    if kind == "array":
+        count = max(node.get("minItems", 0), node.get("x-try", {}).get("minItems", 0))
+        return [sample(root, node["items"]) for _ in range(count)]
+    bound = {**node, **node.get("x-try", {})}
+    if kind in ("number", "integer"):
+        return max(bound.get("minimum", 1), min(1, bound.get("maximum", 1)))
+    if kind == "string":
+        return "3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60" if node.get("format") == "uuid" else "Hello"
+    return False if kind == "boolean" else None
+
+
+def _type(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    names = {
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        str: "string",
+        list: "array",
+        dict: "object",
+        type(None): "null",
+    }
+    return names[type(value)]

@@ -1,0 +1,195 @@
+"""Begins a run: options, target, selection; and arranges the collected checks by the rows that list them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from conformance import embedded
+from conformance.chat import Chat
+from conformance.judge import Judge, Oracle
+from conformance.options import DEPTHS, Options
+from conformance.options import read as read_options
+from conformance.plugin_state import State
+from conformance.registry import CheckInfo, info
+from conformance.results import Results
+from conformance.selection import Selection
+from conformance.target import Target, TargetError, base_url, resolve
+from conformance.wire.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["arrange", "begin", "check_id", "for_worker", "note_partial"]
+
+SEED = "hypothesisseed"
+CANNOT_JUDGE = 2
+
+
+def begin(config: pytest.Config) -> State:
+    """The state of a run. Ends pytest with one sentence where nothing can be judged."""
+    given = getattr(config, "workerinput", {}).get("conformance")
+    seed = given["seed"] if given else _seed(config)
+    options = read_options(config, seed)
+    _settings(options)
+    server = None
+    try:
+        if given:
+            target = Target(given["url"], given["model"], options.key, options.key_env)
+        else:
+            server, options, target = _target(options)
+    except TargetError as error:
+        pytest.exit(f"cannot judge: {error}", returncode=CANNOT_JUDGE)
+    prefix = f"{given['worker']}-x" if given else "x"
+    client = Client(options.profile.timeouts, prefix, given["requests"] if given else options.max_requests)
+    judge = Judge(client, options.dialect, max_tokens=given["tokens"] if given else options.max_tokens)
+    judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
+    selection = Selection.of(options)
+    state = State(options, selection, judge, judge.chat, embedded=server)
+    if not given:
+        from conformance.plugin import command
+
+        state.results = Results(options, selection, target.model, target.url, command())
+    state.plan = _plan(options, target, selection)
+    return state
+
+
+def for_worker(state: State, node: Any) -> dict[str, Any]:  # noqa: ANN401 - xdist's WorkerController
+    """What a worker need not find out again, and its share of the budget."""
+    workers = max(1, len(node.config.getoption("tx") or [1]))
+    options, target = state.options, state.chat.target
+    share = {
+        name: cap and max(1, cap // workers)
+        for name, cap in (("requests", options.max_requests), ("tokens", options.max_tokens))
+    }
+    return {
+        "url": target.url,
+        "model": target.model,
+        "seed": options.seed,
+        "worker": node.workerinput["workerid"],
+        **share,
+    }
+
+
+def check_id(item: pytest.Item) -> str:
+    """The id of an item's check, with its argument, as rows write it."""
+    assert isinstance(item, pytest.Function)  # noqa: S101 - checks are functions
+    mark = _mark(item)
+    if mark.per is None:
+        return mark.id
+    return f"{mark.id}[{item.callspec.params[mark.per]}]"
+
+
+def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """(kept, dropped): what the rows list, at this depth, oracles last."""
+    checks = [item for item in items if isinstance(item, pytest.Function) and info(item.function) is not None]
+    others = [item for item in items if item not in set(checks)]
+    _note_unknown(state, checks)
+    kept, dropped = [], []
+    for item in checks:
+        wanted = state.selection.lists(check_id(item)) and "NOTSET" not in item.name
+        if wanted and state.options.depth == "smoke" and not _mark(item).smoke:
+            if state.results is not None:
+                state.results.skipped[check_id(item)] = "not part of --depth smoke"
+            wanted = False
+        (kept if wanted else dropped).append(item)
+    for item in kept:
+        _name(state, item)
+    state.judge.oracles = [_oracle(item) for item in kept if _mark(item).kind is not None]
+    kept.sort(key=lambda item: _mark(item).kind is not None)
+    return [*kept, *others], dropped
+
+
+def note_partial(state: State, selected: set[str], running: set[str]) -> None:
+    """Say in the report that -k or -m left checks out, if so."""
+    if state.results is not None and running < selected:
+        state.results.reason = f"only {len(running)} of {len(selected)} checks were selected on the command line"
+
+
+def _target(options: Options) -> tuple[embedded.Embedded | None, Options, Target]:
+    if options.target == "embedded":
+        return embedded.start(options)
+    target = resolve(
+        base_url(options.target), options.dialect, options.model, options.key, options.key_env, options.profile.timeouts
+    )
+    return None, options, target
+
+
+def _seed(config: pytest.Config) -> int:
+    given = config.getoption(SEED, None)
+    if given not in (None, "random"):
+        return int(given)
+    seed = random.SystemRandom().randrange(2**32)
+    setattr(config.option, SEED, str(seed))
+    return seed
+
+
+def _settings(options: Options) -> None:
+    """Hypothesis serves many requests to a remote server: no deadline, no database, the smallest failing request."""
+    settings.register_profile(
+        "conformance",
+        max_examples=DEPTHS[options.depth].examples,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("conformance")
+
+
+def _plan(options: Options, target: Target, selection: Selection) -> list[str]:
+    caps = [
+        f"at most {n} {what}"
+        for n, what in ((options.max_requests, "requests"), (options.max_tokens, "completion tokens"))
+        if n
+    ]
+    return [
+        f"conformance: {target.url} as {options.dialect.id}, model {target.model}, key {'from ' + target.key_env if target.key else 'none'}",
+        f"conformance: {len(selection.rows)} requirements ({', '.join(options.tiers)}), depth {options.depth}, seed {options.seed}"
+        + "".join(f", {cap}" for cap in caps),
+    ]
+
+
+def _mark(item: pytest.Function) -> CheckInfo:
+    mark = info(item.function)
+    assert mark is not None  # noqa: S101 - callers asked
+    return mark
+
+
+def _note_unknown(state: State, checks: list[pytest.Function]) -> None:
+    """A row that lists a check which nobody wrote is an error of the dialect; a part of the files tells nothing of that."""
+    everything = {item.path for item in checks} >= set((Path(__file__).parent / "checks").glob("test_*.py"))
+    if state.results is not None and everything:
+        for check_id in state.selection.unknown(_mark(item).id for item in checks):
+            state.results.unknown.add(check_id)
+
+
+def _name(state: State, item: pytest.Function) -> None:
+    rows = state.selection.by_check[check_id(item)]
+    item.extra_keyword_matches.update({check_id(item), *(row.id for row in rows), *(row.chapter for row in rows)})
+
+
+def _oracle(item: pytest.Function) -> Oracle:
+    mark = _mark(item)
+    assert mark.kind is not None  # noqa: S101 - callers asked
+    return Oracle(check_id(item), mark.kind, _call(item, mark))
+
+
+def _call(item: pytest.Function, mark: CheckInfo) -> Callable[[Any], None]:
+    """The oracle with its dialect and argument filled in."""
+    extra: dict[str, Any] = {}
+    names = item._fixtureinfo.argnames  # noqa: SLF001 - pytest offers no public list of a function's arguments
+    run = item.config.pluginmanager.get_plugin("conformance-run")
+    for name in ("dialect", "profile"):
+        if name in names and run is not None:
+            extra[name] = getattr(run.state.options, name)
+    if mark.per is not None:
+        extra[mark.per] = item.callspec.params[mark.per]
+    function = item.obj
+    return lambda view: function(view, **extra)

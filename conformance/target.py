@@ -1,0 +1,196 @@
+"""Where the requests go: resolves the user's URL, starts the embedded server, and makes sure that somebody answers.
+
+    TargetError         nothing can be judged: unreachable, silent, no such endpoint, key missing or refused, no model
+
+Its sentences are shown to the user as they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from conformance.reply import dig
+from conformance.wire.client import Client, Timeouts
+from conformance.wire.exchange import Exchange, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dialects import Dialect
+
+__all__ = ["Embedded", "Target", "TargetError", "resolve"]
+
+USER_AGENT = "chat-conformance"
+READY = "ready "
+START_SECONDS = 60
+NO_ENDPOINT = (404, 405, 410, 501)
+
+
+class TargetError(Exception):
+    """The target cannot be judged; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The base URL under which the documented paths lie, the model to ask for, and the key in use."""
+
+    url: str
+    model: str
+    key: str | None = None
+    key_env: str = "CHAT_API_KEY"
+
+    def at(self, path: str) -> str:
+        """The URL of a documented path; a base that already ends in the path's first segments means the same."""
+        parts = urlsplit(self.url)
+        base = [s for s in parts.path.split("/") if s]
+        tail = [s for s in path.split("/") if s]
+        overlap = next((n for n in range(len(tail), 0, -1) if base[-n:] == tail[:n]), 0)
+        joined = "/" + "/".join(base[: len(base) - overlap] + tail)
+        return urlunsplit((parts.scheme, parts.netloc, joined, "", ""))
+
+    def request(self, path: str, body: bytes, *, method: str = "POST") -> Request:
+        """A request as the document prints it: JSON, with the key."""
+        headers = [("user-agent", USER_AGENT), ("accept-encoding", "identity")]
+        if body or method == "POST":
+            headers.append(("content-type", "application/json"))
+        if self.key:
+            headers.append(("authorization", f"Bearer {self.key}"))
+        return Request(method, self.at(path), tuple(headers), body, self.key)
+
+
+def base_url(text: str) -> str:
+    """The target's URL without a trailing slash. Raises TargetError for what is no http(s) URL."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise TargetError(f"--target {text!r} is no http:// or https:// URL with a host (or the word 'embedded')")
+    if parts.username or parts.password:
+        raise TargetError("--target holds a user name or password: give keys by the environment only (see --key-env)")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+
+
+def resolve(url: str, dialect: Dialect, model: str | None, key: str | None, key_env: str, timeouts: Timeouts) -> Target:
+    """The target, once it has shown that it answers. Raises TargetError."""
+    first = Timeouts(min(timeouts.connect, 10.0), min(timeouts.read, 30.0), min(timeouts.total, 30.0))
+    client = Client(first, prefix="preflight")
+    try:
+        target = Target(url, model or "", key, key_env)
+        if not model:
+            target = Target(url, _first_model(client, target, dialect), key, key_env)
+        _probe(client, target, dialect)
+    finally:
+        client.close()
+    return target
+
+
+def _first_model(client: Client, target: Target, dialect: Dialect) -> str:
+    if dialect.paths.models is None:
+        raise TargetError(f"dialect {dialect.id} documents no list of models: give one with --model NAME")
+    exchange = client.send(target.request(dialect.paths.models, b"", method="GET"))
+    _reached(exchange, target)
+    _let_in(exchange, target)
+    model = dig(exchange.json, "data", 0, "id")
+    if isinstance(model, str) and model:
+        return model
+    raise TargetError(f"{exchange.request.url} lists no model ({_brief(exchange)}): give one with --model NAME")
+
+
+def _probe(client: Client, target: Target, dialect: Dialect) -> None:
+    """One harmless request to the chat path: an endpoint that is not there can't be judged."""
+    import json
+
+    path = dialect.paths.chat[0]
+    body = {
+        "model": target.model,
+        "messages": [{"role": "user", "content": "Say hi"}],
+        **dict.fromkeys(dialect.request.token_limits[:1], 16),
+    }
+    exchange = client.send(target.request(path, json.dumps(body).encode()))
+    _reached(exchange, target)
+    _let_in(exchange, target)
+    location = exchange.header("location")
+    if exchange.status is not None and 300 <= exchange.status < 400 and location:  # noqa: PLR2004 - redirects
+        where = urljoin(exchange.request.url, location)
+        raise TargetError(
+            f"POST {exchange.request.url} is redirected ({exchange.status}) to {where}: not followed, so that the key stays here; give the final URL"
+        )
+    if exchange.status in NO_ENDPOINT and not isinstance(exchange.json, dict):
+        raise TargetError(
+            f"no chat-completions endpoint at {exchange.request.url}: POST is answered {_brief(exchange)}; is the base URL right?"
+        )
+
+
+def _reached(exchange: Exchange, target: Target) -> None:
+    if exchange.status is None:
+        raise TargetError(f"no answer from {target.url}: {exchange.error}")
+
+
+def _let_in(exchange: Exchange, target: Target) -> None:
+    if exchange.status in (401, 403):
+        if target.key:
+            raise TargetError(
+                f"{exchange.request.url} refuses the key in {target.key_env}: {_brief(exchange, target.key)}"
+            )
+        raise TargetError(
+            f"{exchange.request.url} wants a key: set the environment variable {target.key_env} ({_brief(exchange)})"
+        )
+
+
+def _brief(exchange: Exchange, key: str | None = None) -> str:
+    text = " ".join(exchange.text[:200].split())
+    if key:
+        text = text.replace(key, "***")
+    printable = "".join(c if c.isprintable() else "?" for c in text)
+    return f"{exchange.status} {exchange.media_type or 'without content type'}: {printable[:120]}".rstrip(": ")
+
+
+class Embedded:
+    """The reference server as a child process on a free port; `stop` ends exactly that process."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        command = [sys.executable, "-m", "reference_server", "--port", "0", *_served(dialect)]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdout=subprocess.PIPE, stderr=self._stderr, text=True
+        )
+        watchdog = threading.Timer(START_SECONDS, self._process.kill)
+        watchdog.start()
+        try:
+            self.url = self._ready()
+        finally:
+            watchdog.cancel()
+
+    def _ready(self) -> str:
+        assert self._process.stdout is not None  # noqa: S101 - asked for as a pipe
+        for line in self._process.stdout:
+            if line.startswith(READY):
+                return line.removeprefix(READY).strip()
+        self._process.wait()
+        self._stderr.seek(0)
+        detail = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        raise TargetError(f"the embedded reference server did not start: {detail[-1] if detail else 'no word from it'}")
+
+    def stop(self) -> None:
+        """Ask it to end, then make it."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._stderr.close()
+
+
+def _served(dialect: Dialect) -> list[str]:
+    """The embedded server serves the dialect at its root; a vendor's own folder is given by path."""
+    from dialects import known
+
+    return ["--dialect", dialect.id if dialect.id in known() else str(dialect.folder)]

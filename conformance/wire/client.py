@@ -1,0 +1,204 @@
+"""The recording client: sends bytes, returns an `Exchange`. It never raises on a status or a broken connection.
+
+    ClientError
+        BudgetSpent     the cap on requests was reached before this one (ours to report: the verdict is not-run)
+
+Redirects are followed only within the same origin and only by 307 and 308, so a key never reaches another host.
+Proxies from the environment are ignored: what is measured is the target. Bodies are bounded (`LIMIT`), as are the
+whole exchange's seconds; both are reported as the exchange's `error`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+
+from conformance.wire.exchange import Exchange, Frame, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["BudgetSpent", "Client", "ClientError", "Timeouts"]
+
+LIMIT = 64 * 1024 * 1024
+HOPS = 5
+SAME_METHOD = (307, 308)
+
+
+class ClientError(Exception):
+    """The client itself could not go on."""
+
+
+class BudgetSpent(ClientError):
+    """The cap on requests is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, between two reads, and for a whole exchange."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    total: float = 180.0
+
+
+@dataclass
+class Client:
+    """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange."""
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    prefix: str = "x"
+    max_requests: int | None = None
+    observe: Callable[[Exchange], None] = lambda _: None
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
+        self._http = httpx.Client(
+            trust_env=False, follow_redirects=False, limits=limits, timeout=self._timeout(self.timeouts.total)
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def send(
+        self,
+        request: Request,
+        *,
+        stop_after: int | None = None,
+        total: float | None = None,
+        pieces: Iterable[bytes] | None = None,
+    ) -> Exchange:
+        """Send it and read everything, or hang up after `stop_after` frames. `pieces` sends the body chunked."""
+        with self._lock:
+            if self.max_requests is not None and self.sent >= self.max_requests:
+                raise BudgetSpent(f"the cap of {self.max_requests} requests (--max-requests) is spent")
+            self.sent += 1
+            number = f"{self.prefix}{next(self._numbers)}"
+        exchange = _Attempt(
+            number, request, total or self.timeouts.total, self._http, self._timeout(total or self.timeouts.total)
+        ).run(stop_after, pieces)
+        self.observe(exchange)
+        return exchange
+
+    def _timeout(self, total: float) -> httpx.Timeout:
+        return httpx.Timeout(min(self.timeouts.read, total), connect=min(self.timeouts.connect, total))
+
+
+@dataclass
+class _Attempt:
+    """One exchange under way."""
+
+    number: str
+    request: Request
+    total: float
+    http: httpx.Client
+    timeout: httpx.Timeout
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    frames: list[Frame] = field(default_factory=list)
+    error: str | None = None
+    aborted: bool = False
+
+    def run(self, stop_after: int | None, pieces: Iterable[bytes] | None) -> Exchange:
+        self.started, self.zero = time.time(), time.perf_counter()
+        try:
+            self._follow(self.request.url, stop_after, pieces)
+        except httpx.TransportError as error:
+            self.error = _blame(error)
+        except (httpx.InvalidURL, httpx.DecodingError, zlib.error, ValueError) as error:
+            self.error = f"protocol: {error}"
+        return Exchange(
+            id=self.number,
+            request=self.request,
+            started=self.started,
+            seconds=time.perf_counter() - self.zero,
+            status=self.status,
+            headers=self.headers,
+            frames=tuple(self.frames),
+            error=self.error,
+            aborted=self.aborted,
+        )
+
+    def _follow(self, url: str, stop_after: int | None, pieces: Iterable[bytes] | None) -> None:
+        for _ in range(HOPS):
+            target = self._once(url, stop_after, pieces)
+            if target is None:
+                return
+            url = target
+            self.frames.clear()
+        self.error = f"protocol: more than {HOPS} redirects"
+
+    def _once(self, url: str, stop_after: int | None, pieces: Iterable[bytes] | None) -> str | None:
+        """Send to this URL; the URL to go on to, when the answer is a redirect within the origin."""
+        content = pieces if pieces is not None else self.request.body
+        message = self.http.build_request(
+            self.request.method, url, headers=list(self.request.headers), content=content or None, timeout=self.timeout
+        )
+        response = self.http.send(message, stream=True)
+        try:
+            self.status = response.status_code
+            self.headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw)
+            self._read(response, stop_after)
+        finally:
+            response.close()
+        return self._next(message.url, response)
+
+    def _next(self, url: httpx.URL, response: httpx.Response) -> str | None:
+        location = response.headers.get("location")
+        if response.status_code not in SAME_METHOD or not location:
+            return None
+        target = url.join(location)
+        same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
+        return str(target) if same else None
+
+    def _read(self, response: httpx.Response, stop_after: int | None) -> None:
+        size, inflate = 0, _inflater(response.headers.get("content-encoding", ""))
+        for raw in response.iter_raw():
+            data = inflate(raw)
+            now = time.perf_counter() - self.zero
+            if not data:
+                continue
+            size += len(data)
+            self.frames.append(Frame(now, data))
+            if size > LIMIT:
+                self.error = f"limit: the body is longer than {LIMIT} bytes"
+                return
+            if now > self.total:
+                self.error = f"timeout: the answer had not ended after {self.total:g} s"
+                return
+            if stop_after is not None and len(self.frames) >= stop_after:
+                self.aborted = True
+                return
+
+
+def _inflater(encoding: str) -> Callable[[bytes], bytes]:
+    """Undo a content coding piecewise and bounded; the client asks for none, so this is rare."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return lambda raw: raw
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    return lambda raw: stream.decompress(raw, LIMIT + 1)
+
+
+def _blame(error: httpx.TransportError) -> str:
+    """The class of a broken exchange, then what the library says."""
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (httpx.ConnectTimeout, "timeout: no connection"),
+        (httpx.TimeoutException, "timeout: nothing came"),
+        (httpx.ConnectError, "connect"),
+        (httpx.UnsupportedProtocol, "protocol"),
+        (httpx.RemoteProtocolError, "closed"),
+        (httpx.ReadError, "closed"),
+        (httpx.WriteError, "closed"),
+    )
+    kind = next((name for cls, name in kinds if isinstance(error, cls)), "protocol")
+    return f"{kind}: {error or type(error).__name__}"
