@@ -49,6 +49,7 @@ class Chat:
     async def __call__(self, request: Request) -> Response:
         """Answer one request. Raises ApiError for every refusal."""
         visit: Visit = request.scope["visit"]
+        visit.dialect = self.dialect.id
         skipped = self.context.alterations.apply("skip", frozenset(), request)
         key = self.admit(request, visit, skipped)
         body.check_media_type(request.headers)

@@ -34,7 +34,9 @@ def _value(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def _reason(error: ValueError) -> str:
-    return "text that is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+    if isinstance(error, UnicodeError):
+        return "text that is not UTF-8"
+    return str(error).partition(";")[0]
 
 
 def _measure(value: Any, depth: int) -> None:  # noqa: ANN401 - any JSON value

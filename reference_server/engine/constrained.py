@@ -177,6 +177,7 @@ class _Chooser:
         self._hints = list(hints)
         self._inside = False
         self._escaped = False
+        self._fresh = False
         self._word: list[int] = []
         self._digits = 0
 
@@ -185,18 +186,20 @@ class _Chooser:
         return self._in_string(allowed) if self._inside else self._between(allowed)
 
     def saw(self, byte: int) -> None:
-        """Follow the document: whether we are inside a string, which word it gets, how long this number is."""
+        """Follow the document: whether we are inside a string, and how long this number is."""
         self._digits = self._digits + 1 if byte in _DIGITS and not self._inside else 0
         if self._escaped:
             self._escaped = False
         elif byte == QUOTE:
             self._inside = not self._inside
-            self._word = self._next_word() if self._inside else []
+            self._fresh, self._word = self._inside, []
         elif byte == BACKSLASH:
             self._escaped = self._inside
 
     def _in_string(self, allowed: list[int]) -> int:
-        if not self._word and QUOTE not in allowed:
+        if self._fresh:
+            self._fresh, self._word = False, self._next_word()
+        elif not self._word and QUOTE not in allowed:
             self._word = self._more(allowed)
         if self._word and self._word[0] in allowed:
             return self._word.pop(0)
