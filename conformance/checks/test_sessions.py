@@ -65,8 +65,8 @@ def _converse(chat: Chat, steps: list[tuple[str | None, bool]]) -> None:
     """Walk through the steps; a request without a session gets one that was never seen before."""
     seen = {session for session, _ in steps if session}
     for session, stream in steps:
-        fields = {"session_id": session} if session else {}
-        reply = chat.stream(**fields) if stream else chat.ask(**fields)
+        named = session or OMIT
+        reply = chat.stream(session_id=named) if stream else chat.ask(session_id=named)
         if session:
             _echoes(session, reply)
         elif (minted := _told(reply)) is not None:
@@ -98,7 +98,11 @@ def test_minted(chat: Chat) -> None:
 def test_labels(chat: Chat, explore: Explorer) -> None:
     """Labels are taken: any map of strings to strings, an empty one too."""
     chat.ask(labels={})
-    explore(LABELS, lambda labels: chat.ask(labels=labels))
+    explore(LABELS, lambda labels: _labelled(chat, labels))
+
+
+def _labelled(chat: Chat, labels: dict[str, str]) -> None:
+    chat.ask(labels=labels)
 
 
 @check("sessions.metadata-alias")

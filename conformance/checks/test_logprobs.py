@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from conformance.capability import honoured
+from conformance.chat import OMIT
+from conformance.fields import shown
+from conformance.registry import check
+from conformance.reply import dig
+from conformance.verdict import Inconclusive, Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.chat import Chat
+    from conformance.explore import Explorer
+    from conformance.reply import Choice, Reply
+
+Json = dict[str, Any]
+ROUNDING = 1e-4
+MASS = 1.01
+LOWEST = -1e30
+MOST = 20
+
+
+def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
+    """An answer with log probabilities, asked once a run."""
+    body = chat.body(logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
+    return honoured(chat, chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body)))
+
+
+def _tokens(reply: Reply, choice: Choice) -> list[Json]:
+    """The choice's tokens, which must be there."""
+    if not choice.logprobs:
+        where = "any chunk" if reply.streamed else "logprobs.content"
+        raise Mismatch("log probabilities of the tokens, as logprobs true asks", f"no token in {where}", reply.exchange)
+    return choice.logprobs
+
+
+def _spelt(tokens: list[Json]) -> bytes:
+    """The bytes of all tokens; of one without bytes its text."""
+    return b"".join(_bytes(token) for token in tokens)
+
+
+def _bytes(token: Json) -> bytes:
+    numbers = token.get("bytes")
+    if isinstance(numbers, list) and all(isinstance(n, int) and 0 <= n < 256 for n in numbers):
+        return bytes(numbers)
+    text = token.get("token")
+    return text.encode("utf-8", "replace") if isinstance(text, str) else b""
+
+
+def _covers(reply: Reply, choice: Choice) -> None:
+    """The tokens spell the text; white space around it and a token for its end may be left out of the text."""
+    spelt = _spelt(_tokens(reply, choice))
+    if choice.text.strip().encode("utf-8", "replace") not in spelt:
+        observed = f"{shown(spelt.decode('utf-8', 'replace'))} for the text {shown(choice.text)}"
+        raise Mismatch("tokens that spell the text", observed, reply.exchange)
+
+
+@check("logprobs.present")
+def test_present(chat: Chat) -> None:
+    """With logprobs every token of the text has its log probability, with and without alternatives."""
+    for top in (None, 3):
+        reply = _scored(chat, top=top)
+        for choice in reply.choices:
+            _covers(reply, choice)
+
+
+@check("logprobs.streamed")
+def test_streamed(chat: Chat) -> None:
+    """The chunks of a stream have the log probabilities of their tokens."""
+    reply = _scored(chat, stream=True)
+    for choice in reply.choices:
+        _covers(reply, choice)
+
+
+@check("logprobs.values")
+def test_values(chat: Chat) -> None:
+    """Log probabilities are finite and not above 0, add up to no more than certainty, and bytes spell their token."""
+    for stream in (False, True):
+        reply = _scored(chat, stream=stream)
+        for choice in reply.choices:
+            for token in _tokens(reply, choice):
+                for problem in _problems(token):
+                    raise Mismatch(
+                        "finite log probabilities of at most 0, and bytes of the token", problem, reply.exchange
+                    )
+
+
+def _problems(token: Json) -> Iterator[str]:
+    top = dig(token, "top_logprobs")
+    others = [other for other in top if isinstance(other, dict)] if isinstance(top, list) else []
+    for entry in (token, *others):
+        value = entry.get("logprob")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value > ROUNDING
+        ):
+            yield f"logprob {shown(value)} of the token {shown(entry.get('token'))}"
+            return
+        yield from _misspelt(entry)
+    mass = sum(math.exp(other["logprob"]) for other in others)
+    if mass > MASS:
+        yield f"alternatives with a probability of {mass:.3f} together"
+
+
+def _is_log_probability(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and LOWEST <= value <= ROUNDING  # false for NaN, too
+
+
+def _misspelt(entry: Json) -> Iterator[str]:
+    """Bytes that are a whole text must be the token's; parts of characters have no text of their own."""
+    numbers, text = entry.get("bytes"), entry.get("token")
+    if not isinstance(numbers, list) or not isinstance(text, str):
+        return
+    try:
+        spelt = _bytes(entry).decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    if spelt != text:
+        yield f"bytes {shown(numbers)} of the token {shown(text)}"
+
+
+@check("logprobs.top-count")
+def test_top_count(chat: Chat, explore: Explorer) -> None:
+    """Every position has at most top_logprobs alternatives, and some where some were asked for, from 0 to 20."""
+    shown_any = [_counted(chat, top) for top in (0, MOST)]
+    if explore.examples > 1:
+        explore(st.integers(1, MOST - 1), lambda top: shown_any.append(_counted(chat, top)))
+    if not any(shown_any):
+        raise Inconclusive("every request with top_logprobs was refused")
+
+
+def _counted(chat: Chat, top: int) -> bool:
+    """Whether the target answered with that many alternatives at most; a refusal shows nothing."""
+    try:
+        reply = _scored(chat, top=top)
+    except Inconclusive:
+        return False
+    for choice in reply.choices:
+        lists = [token.get("top_logprobs") for token in _tokens(reply, choice)]
+        counts = [len(found) if isinstance(found, list) else 0 for found in lists]
+        if max(counts) > top or (top and not max(counts)):
+            expected = f"up to {top} alternatives for each token" if top else "no alternatives"
+            raise Mismatch(expected, f"from {min(counts)} to {max(counts)}", reply.exchange)
+    return True
+
+
+@check("logprobs.absent-unasked")
+def test_absent_unasked(chat: Chat) -> None:
+    """Without logprobs in the request no log probabilities come."""
+    for reply in (chat.plain(), chat.streamed()):
+        holders = [reply.body] if not reply.streamed else [chunk.value for chunk in reply.chunks]
+        for holder in holders:
+            choices = dig(holder, "choices")
+            for choice in choices if isinstance(choices, list) else []:
+                if dig(choice, "logprobs", "content"):
+                    raise Mismatch("no log probabilities", shown(dig(choice, "logprobs")), reply.exchange)
