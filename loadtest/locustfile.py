@@ -1,0 +1,349 @@
+"""`locust -f loadtest/locustfile.py --host URL --dialect NAME --scenario NAME`: locust runs it, the report is ours.
+
+The master (or the only process) makes the plan, asks once whether anybody is there, hands each worker its share, merges
+what they report, and writes the report. Everything that locust has keeps working beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # locust puts this file's own folder there, not its parent
+
+import dialects
+from loadtest import UsageError, scenarios, slo
+from loadtest.certificate import Conditions
+from loadtest.metrics import Tally
+from loadtest.plan import Plan
+from loadtest.preflight import CannotJudge, check, first_model, refuse_proxy
+from loadtest.result import Ended, exit_code, report
+from loadtest.samples import SampleFile, join
+from loadtest.user import Generator, StreamUser
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
+from reports.model import ReportError, utc_now, write
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+log = logging.getLogger("loadtest")
+USAGE, CANNOT_JUDGE = 4, 2
+LOST_AFTER_LOOKS = 2
+
+
+class ChatUser(StreamUser):
+    """The one user class: what it sends is the scenario's."""
+
+    abstract = False
+
+
+@events.init_command_line_parser.add_listener
+def options(parser: Any) -> None:  # noqa: ANN401 - locust's argument parser
+    """Our options beside locust's."""
+    add = parser.add_argument_group("chat-conformance load").add_argument
+    add("--dialect", default="openai", metavar="NAME|PATH", help="which documented API the target speaks")
+    add("--scenario", default="chat", metavar="NAME|FILE", help="python -m loadtest list prints the names")
+    add("--report", default="load-report", metavar="DIR", help="where load.json, samples.jsonl, load.html and load.md go")
+    add("--slo", action="append", default=[], metavar="TERMS", help="for example 'ttft_p99<500ms,error_rate<0.1%%'")
+    add("--slo-file", default="", metavar="FILE", help='a TOML file with slo = ["ttft_p99<500ms", ...]')
+    add("--rate", type=float, default=None, metavar="N", help="requests a second at the scenario's peak")
+    add("--closed-loop", action="store_true", help="each of -u users waits for its answer instead of a paced schedule")
+    add("--requests", type=int, default=None, metavar="N", help="stop after that many requests")
+    add("--model", default="", metavar="NAME", help="default: the first one that the target lists")
+    add("--key-env", default="CHAT_API_KEY", metavar="NAME", help="the environment variable that holds the key")
+    add("--seed", type=int, default=0, metavar="N", help="the same seed sends the same prompts at the same times")
+    add("--insecure", action="store_true", help="do not verify the target's certificate")
+
+
+def plan_of(asked: Namespace, host: str | None) -> Plan:
+    """The plan that the options describe. Raises UsageError."""
+    if not host:
+        raise UsageError("--host: the target's URL is missing")
+    dialect = _dialect(asked.dialect)
+    scenario = scenarios.load(asked.scenario).paced(asked.rate, asked.run_time)
+    terms = [o.text for o in (slo.read_file(asked.slo_file) if asked.slo_file else ())]
+    terms += [o.text for o in (slo.parse(asked.slo) if asked.slo else ())]
+    key = os.environ.get(asked.key_env)
+    plan = Plan(
+        url=host,
+        dialect=dialect,
+        scenario=scenario,
+        model=asked.model or dialect.models.example,
+        seed=asked.seed,
+        closed=asked.closed_loop,
+        requests=asked.requests,
+        slo=tuple(terms),
+        key=key,
+        key_env=asked.key_env,
+        insecure=asked.insecure,
+    )
+    refuse_proxy(plan.origin)
+    if asked.model:
+        return plan
+    return replace(plan, model=first_model(host, dialect, key, insecure=asked.insecure))
+
+
+def _dialect(name: str) -> dialects.Dialect:
+    try:
+        return dialects.load(name)
+    except dialects.DialectError as error:
+        raise UsageError(f"--dialect: {error}") from error
+
+
+class Conductor:
+    """The side that plans, merges and reports: the master's, or the only process's."""
+
+    def __init__(self, environment: Any, plan: Plan, folder: Path) -> None:  # noqa: ANN401 - locust's Environment
+        self.environment = environment
+        self.plan = plan
+        self.folder = folder
+        self.tally = Tally()
+        self.started = ""
+        self.waiting: dict[str, int] = {}
+        self.lost: set[str] = set()
+        self.missing: dict[str, int] = {}
+        self.workers = 1
+        self.stamped = True
+        self.cpu_share: float | None = None
+        self.fault: str | None = None
+        self.concluded = False
+        self.local: Generator | None = None
+
+    def begin(self) -> None:
+        """Start this run: alone, or by handing each worker its share."""
+        self.started = utc_now()
+        runner = self.environment.runner
+        if isinstance(runner, MasterRunner):
+            ids = [client.id for client in runner.clients.all]
+            self.workers, self.waiting = len(ids), dict(zip(ids, range(len(ids)), strict=True))
+            for client, shard in self.waiting.items():
+                share = {"plan": self.plan.to_wire(), "dialect": str(self.plan.dialect.folder), "shard": shard, "shards": len(ids)}
+                runner.send_message("load_plan", share | {"folder": str(self.folder)}, client_id=client)
+        else:
+            self.local = start_generator(self.environment, self.plan, 0, 1, SampleFile(self.folder))
+            self.waiting = {"local": 0}
+        gevent.spawn(self._until_over)
+
+    def merge(self, client: str, data: dict[str, Any]) -> None:
+        """Add what a worker reports."""
+        self.tally.merge(Tally.from_wire(data["tally"]))
+        self.stamped = self.stamped and data["stamped"]
+        self.fault = self.fault or data["fault"]
+        if data["cpu_share"] is not None:
+            self.cpu_share = max(self.cpu_share or 0.0, data["cpu_share"])
+        if data["finished"]:
+            self.waiting.pop(client, None)
+
+    def conclude(self, reason: str | None) -> None:
+        """Write the report and set the exit code; once."""
+        if self.concluded or not self.started:
+            return
+        self.concluded = True
+        self._collect_local()
+        join(self.folder)
+        reason = self.fault or reason
+        if self.lost and reason is None and len(self.lost) >= self.workers:
+            reason = "every worker was lost"
+        conditions = Conditions(self.stamped, not self.plan.closed, len(self.lost), self.cpu_share)
+        result = report(self.plan, self.tally, Ended(self.started, utc_now(), reason, conditions, self.workers))
+        try:
+            path = write(result, self.folder, secrets=(self.plan.key,) if self.plan.key else ())
+        except ReportError as error:
+            self.environment.process_exit_code = CANNOT_JUDGE
+            log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+            return
+        code = exit_code(result)
+        if code is not None:
+            self.environment.process_exit_code = code
+        for line in summary(result):
+            log.info("%s", line)
+        log.info("report: %s", path)
+
+    def _collect_local(self) -> None:
+        if self.local is not None:
+            self.local.stop()
+            self.merge("local", delta(self.local))
+            try:
+                self.local.samples.close()
+            except OSError as error:
+                self.fault = self.fault or f"{self.local.samples.path}: cannot be written: {error.strerror}"
+
+    def _until_over(self) -> None:
+        while self.waiting and not self.concluded:
+            gevent.sleep(0.25)
+            if self.local is not None:
+                self.merge("local", delta(self.local))
+            else:
+                self._look_for_lost()
+            if self.fault is not None:
+                break
+        if self.concluded:
+            return
+        self.conclude(None)
+        runner, headless = self.environment.runner, self.environment.parsed_options.headless
+        runner.quit() if headless else runner.stop()
+
+    def _look_for_lost(self) -> None:
+        """A worker that is gone or missing for two looks will report no more."""
+        clients = self.environment.runner.clients
+        alive = {c.id for c in clients.all if c.state != "missing"}
+        for client in [c for c in self.waiting if c not in alive]:
+            self.missing[client] = self.missing.get(client, 0) + 1
+            if self.missing[client] >= LOST_AFTER_LOOKS:
+                self.lost.add(client)
+                self.waiting.pop(client)
+                log.error("worker %s was lost: what it had reported is kept", client)
+
+
+def start_generator(environment: Any, plan: Plan, shard: int, shards: int, samples: SampleFile) -> Generator:  # noqa: ANN401
+    """A generator that has begun."""
+    generator = Generator(plan, shard, shards, samples, environment)
+    environment.load_generator = generator
+    generator.start()
+    return generator
+
+
+def delta(generator: Generator) -> dict[str, Any]:
+    """What is new since the last report, as plain values."""
+    finished = generator.finished.is_set()
+    return {
+        "tally": generator.take().to_wire(),
+        "finished": finished,
+        "stamped": generator.stamped,
+        "cpu_share": generator.cpu_share,
+        "fault": generator.fault,
+    }
+
+
+def summary(result: Any) -> list[str]:  # noqa: ANN401 - a LoadReport
+    """What a person wants to read at the end of a run."""
+    lines = [f"certificate: {result.certificate.verdict}", *(f"  {reason}" for reason in result.certificate.reasons)]
+    for metric in result.metrics:
+        if metric.n and metric.metric in {"ttft_content", "itl", "tpot", "e2e", "longest_gap"}:
+            lines.append(f"{metric.metric:>12} p50 {metric.p50:.2f}  p90 {metric.p90:.2f}  p99 {metric.p99:.2f}  max {metric.max:.2f} ms  (n {metric.n})")
+    lines += [f"{rate.metric}: {rate.value}" for rate in result.rates[:6] if rate.value is not None]
+    lines += [f"failed: {error.count} x {error.name}" for error in result.errors]
+    return lines + [f"{objective.verdict.upper()}: {objective.text} (observed {objective.observed})" for objective in result.slo]
+
+
+@events.init.add_listener
+def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
+    """Make the plan before anything runs, so that a bad call ends at once with its own code."""
+    runner, asked = environment.runner, environment.parsed_options
+    if isinstance(runner, WorkerRunner):
+        runner.register_message("load_plan", take_plan)
+        return
+    environment.load_conductor = None
+    if not asked.headless:
+        return
+    try:
+        environment.load_plan = plan_of(asked, environment.host)
+        Path(asked.report).mkdir(parents=True, exist_ok=True)
+        check(environment.load_plan)
+    except UsageError as error:
+        _leave(USAGE, error)
+    except (CannotJudge, OSError) as error:
+        _leave(CANNOT_JUDGE, error)
+    asked.run_time = None  # the schedule ends the run, and then waits for the answers under way
+
+
+def _leave(code: int, error: Exception) -> None:
+    sys.stderr.write(f"load: {error}\n")
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+@events.test_start.add_listener
+def begin(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
+    """Begin the run: on a worker with the share it was given, elsewhere as the conductor."""
+    if isinstance(environment.runner, WorkerRunner):
+        share = getattr(environment, "load_share", None)
+        if share is None:
+            log.error("this worker joined after the run had begun: it takes no part in it")
+            return
+        generator = start_generator(environment, *share)
+        gevent.spawn(_report_when_over, environment, generator)
+        return
+    asked = environment.parsed_options
+    try:
+        plan = getattr(environment, "load_plan", None) if asked.headless else plan_of(asked, environment.host)
+        conductor = Conductor(environment, plan, Path(asked.report))
+        environment.load_conductor = conductor
+        conductor.begin()
+    except (UsageError, CannotJudge, OSError) as error:
+        log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+        environment.process_exit_code = USAGE if isinstance(error, UsageError) else CANNOT_JUDGE
+        gevent.spawn(environment.runner.quit)
+
+
+def take_plan(environment: Any, msg: Any, **_: Any) -> None:  # noqa: ANN401 - locust's message
+    """A worker learns its share."""
+    data = msg.data
+    dialect = dialects.load(data["dialect"])
+    plan = Plan.from_wire(data["plan"], dialect, os.environ.get(data["plan"]["key_env"]))
+    environment.load_share = (plan, data["shard"], data["shards"], SampleFile(Path(data["folder"]), data["shard"] + 1))
+
+
+def _report_when_over(environment: Any, generator: Generator) -> None:  # noqa: ANN401 - locust's Environment
+    generator.finished.wait()
+    environment.runner.send_message("load_over", delta(generator))
+
+
+@events.report_to_master.add_listener
+def send_delta(client_id: str, data: dict[str, Any]) -> None:  # noqa: ARG001 - locust's event
+    """Send what is new along with locust's own statistics."""
+    generator = _worker_generator()
+    if generator is not None:
+        data["load"] = delta(generator)
+
+
+def _worker_generator() -> Generator | None:
+    environment = _here.get("environment")
+    return getattr(environment, "load_generator", None)
+
+
+_here: dict[str, Any] = {}
+
+
+@events.init.add_listener
+def remember(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
+    """report_to_master does not say whose report it is."""
+    _here["environment"] = environment
+    if isinstance(environment.runner, MasterRunner):
+        environment.runner.register_message("load_over", lambda environment, msg, **_: _merge(environment, msg.node_id, msg.data))
+
+
+@events.worker_report.add_listener
+def receive_delta(client_id: str, data: dict[str, Any]) -> None:
+    """The master merges what a worker reports."""
+    if "load" in data:
+        _merge(_here["environment"], client_id, data["load"])
+
+
+def _merge(environment: Any, client: str, data: dict[str, Any]) -> None:  # noqa: ANN401 - locust's Environment
+    conductor = getattr(environment, "load_conductor", None)
+    if conductor is not None and not conductor.concluded:
+        conductor.merge(client, data)
+
+
+@events.test_stopping.add_listener
+def stop(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
+    """A worker that is told to stop counts what is under way as unfinished; its last report follows."""
+    generator = getattr(environment, "load_generator", None)
+    if generator is not None and isinstance(environment.runner, WorkerRunner):
+        generator.stop()
+
+
+@events.quitting.add_listener
+def conclude(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
+    """Whatever ended the run: what was measured is written."""
+    conductor = getattr(environment, "load_conductor", None)
+    if conductor is not None:
+        conductor.conclude("stopped before its planned end")

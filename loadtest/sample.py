@@ -1,0 +1,386 @@
+"""One request becomes one Sample: when things came, how many tokens, and whether it was an answer at all.
+
+Reads go in as (stamp in ns, how long the generator had been busy before, body bytes); nothing here knows sockets. Every
+latency counts from the PLANNED send time; `queue_ms` is the part of it that passed before the request was sent.
+
+First-token definitions, side by side: first_byte (of the response, head included), first_event (any event), role, reasoning,
+content, tool_call (the first chunk that carries a non-empty one). An *output event* carries reasoning, content or a tool
+call; gaps are between consecutive output events. Several of them in one read share its stamp. That is the server's burst,
+unless the generator was busy for MERGE_NS or more before the read: then separate writes may have merged, and the events
+are spread evenly since the last one, and the read is counted as merged.
+
+Tokens are the server's usage where that is possible at all (no fewer than the output events, no more than the bytes of
+text, and a sum that adds up), else the output events are counted and `token_source` says "chunks".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from conformance.wire.sse import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["FIRSTS", "MERGE_NS", "Analysis", "Attempt", "Outcome", "Sample"]
+
+MERGE_NS = 1_000_000
+FIRSTS = ("first_byte", "first_event", "role", "reasoning", "content", "tool_call")
+TEXT_KEYS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
+PROBE = "probe-7c1e"
+TEMPLATE_TRIES = 3
+UNESCAPED = rb'([^"\\\x00-\x1f]+)'
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was sent, and what its answer owes. Times are ns of the wall clock."""
+
+    number: int
+    part: str
+    planned: int
+    sent: int
+    streamed: bool = True
+    done_promised: bool = True
+    echo: str | None = None
+    foreign: re.Pattern[str] | None = None
+    connect_ms: float | None = None
+    resent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request as samples.jsonl has it. Times in ms, None where the thing did not happen."""
+
+    number: int
+    part: str
+    planned_ns: int
+    outcome: str
+    message: str
+    status: int | None
+    streamed: bool
+    queue_ms: float
+    connect_ms: float | None
+    resent: bool
+    ttft_ms: dict[str, float | None]
+    e2e_ms: float | None
+    tpot_ms: float | None
+    longest_gap_ms: float | None
+    chunks: int
+    tokens: int
+    token_source: str
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    finish_reason: str | None
+    reads: int
+    merged: int
+    bursts: int
+    usage_remark: str
+    worker: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether a whole answer came."""
+        return self.outcome == "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A Sample with what histograms need: gaps between output events in us, and the same divided by tokens a chunk."""
+
+    sample: Sample
+    gaps: list[int]
+    token_gaps: list[int]
+    end: int
+
+
+@dataclass(slots=True)
+class Analysis:
+    """Takes the reads of one response in order, then `finish` gives the Outcome."""
+
+    attempt: Attempt
+    status: int | None = None
+    failure: tuple[str, str] | None = None
+    outputs: list[int] = field(default_factory=list)
+    firsts: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Any] | None = None
+    finish_reason: str | None = None
+    done: int = 0
+    reads: int = 0
+    merged: int = 0
+    bursts: int = 0
+    last: int = 0
+    text_bytes: int = 0
+    _texts: list[bytes] = field(default_factory=list)
+    _whole: list[bytes] = field(default_factory=list)
+    _decoder: Decoder = field(default_factory=Decoder)
+    _match: Any = None
+    _tries: int = 0
+
+    def begin(self, at: int, status: int, headers: Mapping[str, str]) -> None:
+        """The response's head: when its first byte came, its status, its headers in lower case."""
+        self.firsts["first_byte"] = at
+        self.status = status or None
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self.attempt.streamed and status < 300 and kind != "text/event-stream":
+            self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
+
+    def fail(self, kind: str, message: str) -> None:
+        """Remember the first thing that went wrong."""
+        if self.failure is None:
+            self.failure = (kind, message[:300])
+
+    def feed(self, readings: Sequence[tuple[int, int, bytes]]) -> None:
+        """Take (stamp, busy before, body) of some reads; the bulk of a stream only ever meets the first branch."""
+        outputs, texts, match = self.outputs, self._texts, self._match
+        at = self.last
+        for at, busy, body in readings:
+            found = match(body) if match is not None else None
+            if found is not None:
+                outputs.append(at)
+                texts.append(found[1])
+            elif not self.attempt.streamed or (self.status or 200) >= 300:
+                self._whole.append(bytes(body))
+            elif body:
+                self._read(at, busy, bytes(body))
+                match = self._match
+        self.last = at
+        self.reads += len(readings)
+
+    def finish(self, fault: tuple[str, str] | None = None, retry_after: str | None = None) -> Outcome:
+        """The verdict on what came. `fault` is what the transport saw: (class, message)."""
+        if self.status is not None and self.status >= 300:
+            said = b"".join(self._whole)[:200].decode("utf-8", "replace")
+            self.fail(f"http_{self.status}", said + (f" (retry-after: {retry_after})" if retry_after else ""))
+        if fault is not None:
+            self.fail(*fault)
+        if self.failure is None:
+            self._judge_stream() if self.attempt.streamed else self._judge_whole()
+        return self._outcome()
+
+    def _read(self, at: int, busy: int, body: bytes) -> None:
+        """A read that is not one more chunk of the shape already proven."""
+        before = len(self.outputs)
+        whole_events = not self._decoder.unfinished and b"\r" not in body and body.endswith(b"\n\n")
+        pieces = [piece + b"\n\n" for piece in body[:-2].split(b"\n\n")] if whole_events else [body]
+        for piece in pieces:
+            found = self._match(piece) if whole_events and self._match is not None else None
+            if found is not None:
+                self.outputs.append(at)
+                self._texts.append(found[1])
+            else:
+                self._piece(at, piece)
+        self._share(before, at, busy)
+
+    def _piece(self, at: int, piece: bytes) -> None:
+        alone = not self._decoder.unfinished
+        events = self._decoder.feed(piece)
+        for event in events:
+            self.firsts.setdefault("first_event", at)
+            kind, text = self._event(event.data, at)
+            if kind and alone and len(events) == 1 and text and self._tries < TEMPLATE_TRIES:
+                self._tries += 1
+                self._match = _template(piece, kind, text) or self._match
+            if kind:
+                self.outputs.append(at)
+
+    def _share(self, before: int, at: int, busy: int) -> None:
+        """Several output events in one read: a burst of the server, or writes that met in a busy generator."""
+        count = len(self.outputs) - before
+        if count < 2:
+            return
+        if busy < MERGE_NS or before == 0:
+            self.bursts += busy < MERGE_NS
+            self.merged += busy >= MERGE_NS
+            return
+        self.merged += 1
+        last = self.outputs[before - 1]
+        self.outputs[before:] = [last + (at - last) * (i + 1) // count for i in range(count)]
+
+    def _event(self, data: str, at: int) -> tuple[str, str]:
+        """Take one event's data: (the key of its text, its text) for an output event, else ("", "")."""
+        if data == "[DONE]":
+            self.done += 1
+            return "", ""
+        if self.done:
+            self.fail("after_done", f"data after [DONE]: {data[:80]}")
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            self.fail("malformed_json", f"{error}: {data[:80]}")
+            return "", ""
+        if not isinstance(chunk, dict):
+            self.fail("malformed_chunk", f"a chunk is no object: {data[:80]}")
+            return "", ""
+        if chunk.get("error"):
+            self.fail("error_event", data)
+        if isinstance(chunk.get("usage"), dict):
+            self.usage = chunk["usage"]
+        choices = chunk.get("choices")
+        found = [self._choice(choice, at) for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+        outputs = [pair for pair in found if pair[0]]
+        if len(outputs) == 1 and len(found) == 1:
+            return outputs[0]
+        return (outputs[0][0], "") if outputs else ("", "")
+
+    def _choice(self, choice: dict[str, Any], at: int) -> tuple[str, str]:
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return "", ""
+        if delta.get("role"):
+            self.firsts.setdefault("role", at)
+        key, said = "", ""
+        for name, kind in TEXT_KEYS:
+            text = delta.get(name)
+            if isinstance(text, str) and text:
+                self.firsts.setdefault(kind, at)
+                self._texts.append(text.encode("utf-8", "surrogatepass"))
+                key, said = (name, text) if not key else (key, "")
+        if delta.get("tool_calls"):
+            self.firsts.setdefault("tool_call", at)
+            key, said = key or "tool_calls", ""
+        return key, said
+
+    def _judge_stream(self) -> None:
+        self._decoder.close()
+        if self._decoder.unfinished:
+            self.fail("cut", "the stream ends inside an event")
+        elif self.attempt.done_promised and self.done != 1:
+            self.fail("no_done" if not self.done else "done_twice", f"[DONE] came {self.done} times")
+        elif not self.outputs:
+            self.fail("empty", "the stream carried no reasoning, content or tool call")
+        self._judge_text()
+
+    def _judge_whole(self) -> None:
+        body = b"".join(self._whole)
+        try:
+            answer = orjson.loads(body)
+            message = answer["choices"][0]["message"]
+        except (orjson.JSONDecodeError, LookupError, TypeError) as error:
+            self.fail("malformed_json" if isinstance(error, orjson.JSONDecodeError) else "malformed_answer", f"{error}: {body[:80]!r}")
+            return
+        if answer.get("error"):
+            self.fail("error_answer", body.decode("utf-8", "replace"))
+        self.usage = answer["usage"] if isinstance(answer.get("usage"), dict) else None
+        self.finish_reason = answer["choices"][0].get("finish_reason")
+        text = message.get("content") or message.get("reasoning_content") or ""
+        self._texts.append(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b"")
+        if not text and not message.get("tool_calls"):
+            self.fail("empty", "the answer carries no content and no tool call")
+        self._judge_text()
+
+    def _judge_text(self) -> None:
+        said = b"".join(self._texts)
+        self.text_bytes = len(said)
+        if not said.isascii() and not all(map(_is_utf8, self._texts)):
+            self.fail("malformed_json", "a chunk's text is not UTF-8")
+        if self.attempt.foreign is not None and self.attempt.echo is not None:
+            words = set(self.attempt.foreign.findall(said.decode("utf-8", "replace"))) - {self.attempt.echo}
+            if words:
+                self.fail("cross_talk", f"asked to repeat {self.attempt.echo}, the answer holds {sorted(words)[0]}")
+
+    def _tokens(self) -> tuple[int, str, str]:
+        """(tokens, "usage" or "chunks", what is odd about the usage)."""
+        counted = len(self.outputs)
+        if self.usage is None:
+            return counted, "chunks", "missing"
+        tokens, prompt, total = (self.usage.get(k) for k in ("completion_tokens", "prompt_tokens", "total_tokens"))
+        if type(tokens) is not int or tokens < 0:
+            return counted, "chunks", f"completion_tokens is {tokens!r}"
+        hidden = (self.usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+        if self.attempt.streamed and self.text_bytes and self.failure is None:
+            if tokens < counted:
+                return counted, "chunks", f"completion_tokens {tokens} is less than the {counted} chunks that came"
+            if tokens > self.text_bytes + hidden + counted:
+                return counted, "chunks", f"completion_tokens {tokens} is more than the {self.text_bytes} bytes that came"
+        wrong = type(prompt) is int and type(total) is int and prompt + tokens != total
+        return tokens, "usage", f"{prompt} + {tokens} is not {total}" if wrong else ""
+
+    def _outcome(self) -> Outcome:
+        attempt, ok = self.attempt, self.failure is None
+        kind, message = self.failure or ("ok", "")
+        tokens, source, remark = self._tokens()
+        gaps = [(b - a) // 1000 for a, b in zip(self.outputs, self.outputs[1:], strict=False)]
+        longest = max([*gaps, (self.last - self.outputs[-1]) // 1000]) if self.outputs else None
+        decode = self.outputs[-1] - self.outputs[0] if self.outputs else 0
+        a_chunk = tokens / len(self.outputs) if self.outputs and tokens else 1.0
+        sample = Sample(
+            number=attempt.number,
+            part=attempt.part,
+            planned_ns=attempt.planned,
+            outcome=kind,
+            message=message,
+            status=self.status,
+            streamed=attempt.streamed,
+            queue_ms=_ms(attempt.sent - attempt.planned),
+            connect_ms=attempt.connect_ms,
+            resent=attempt.resent,
+            ttft_ms={name: _ms(self.firsts[name] - attempt.planned) if name in self.firsts else None for name in FIRSTS},
+            e2e_ms=_ms(self.last - attempt.planned) if ok else None,
+            tpot_ms=_ms(decode / (tokens - 1)) if ok and attempt.streamed and tokens > 1 and decode else None,
+            longest_gap_ms=None if longest is None else longest / 1000,
+            chunks=len(self.outputs),
+            tokens=tokens,
+            token_source=source,
+            prompt_tokens=_int((self.usage or {}).get("prompt_tokens")),
+            cached_tokens=_int(((self.usage or {}).get("prompt_tokens_details") or {}).get("cached_tokens")),
+            finish_reason=self.finish_reason if isinstance(self.finish_reason, str) else None,
+            reads=self.reads,
+            merged=self.merged,
+            bursts=self.bursts,
+            usage_remark=remark,
+        )
+        token_gaps = gaps if a_chunk == 1.0 else [round(gap / a_chunk) for gap in gaps]
+        return Outcome(sample, gaps, token_gaps, self.last)
+
+
+def _template(piece: bytes, key: str, text: str) -> Any:  # noqa: ANN401 - a bound re match method
+    """A matcher for chunks that differ from this one in the text alone; None when that cannot be proven.
+
+    Proven means: with the text replaced by a probe, the chunk parses to the same value with the probe in its place. A JSON
+    string without quotes, backslashes and control characters may then be replaced by any other such string.
+    """
+    line = piece.rstrip(b"\r\n")
+    if piece[len(line) :] not in {b"\n\n", b"\r\n\r\n"} or not line.startswith(b"data:") or b"\n" in line or b"\r" in line:
+        return None
+    quoted = b'"' + text.encode("utf-8", "surrogatepass") + b'"'
+    start = line.find(quoted)
+    while start >= 0:
+        prefix, suffix = line[: start + 1], line[start + len(quoted) - 1 :]
+        if _proven(line, prefix + PROBE.encode() + suffix, key, text):
+            return re.compile(re.escape(prefix) + UNESCAPED + re.escape(suffix + piece[len(line) :])).fullmatch
+        start = line.find(quoted, start + 1)
+    return None
+
+
+def _proven(line: bytes, probed: bytes, key: str, text: str) -> bool:
+    try:
+        was, now = orjson.loads(line[5:]), orjson.loads(probed[5:])
+        delta = now["choices"][0]["delta"]
+        if delta[key] != PROBE:
+            return False
+        delta[key] = text
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
+    return bool(was == now)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ms(ns: float) -> float:
+    return round(ns / 1e6, 3)
+
+
+def _int(value: Any) -> int | None:  # noqa: ANN401 - whatever the server's usage holds
+    return value if type(value) is int else None
