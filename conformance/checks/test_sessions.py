@@ -52,7 +52,7 @@ def _told(reply: Reply) -> str | None:
     return _session(reply)
 
 
-@check("sessions.echo")
+@check("sessions.echo", smoke=True)
 def test_echo(chat: Chat, explore: Explorer) -> None:
     """An answer has the session_id of its request, whatever was asked in other sessions before."""
     known = str(uuid.uuid4())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 TOKENS = 256
-AT_ONCE = 6
+AT_ONCE = 4
 
 
 def _closed(properties: Json) -> Json:
