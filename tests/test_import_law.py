@@ -76,6 +76,7 @@ THEIRS: dict[str, tuple[str, ...]] = {
     "PIL": ("reference_server.engine.images", "conformance.checks.test_vision"),
     "sglang": ("reference_server.engine.sglang",),
     "gevent": ("loadtest.user", "loadtest.locustfile"),
+    "geventhttpclient": ("loadtest.user",),
     "locust": ("loadtest.user", "loadtest.locustfile"),
     "orjson": ("loadtest",),
     "hdrh": ("loadtest.histogram",),
