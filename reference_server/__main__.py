@@ -35,6 +35,7 @@ LARGEST_PORT = 65535
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 after a clean end, 2 when the options or the machine do not allow a start."""
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns about every write to a client that just left
     options = _parser().parse_args(arguments)
     for catalogue, names in ((faults.FAULTS, options.fault), (vary.VARIATIONS, options.vary)):
         if "list" in names:

@@ -91,14 +91,13 @@ def document(schema: str, field: str, variant: int, hints: tuple[str, ...] = ())
 
 def _compile(schema: Json | bool, field: str) -> tuple[LLMatcher, bool]:  # noqa: FBT001 - true and false are schemas
     """The matcher, and whether it alone holds the schema."""
-    full, short = _matcher(_with_every_member(schema), lenient=False)
-    strict, problem = _matcher(schema, lenient=False) if short else (full, "")
-    if not problem:
-        return strict, "oneOf" not in json.dumps(schema)
-    loose, worse = _matcher(schema, lenient=True)
-    if worse or not _lenient_may_help(problem):
-        raise ApiError("out_of_range", f"{field}: the schema cannot be held: {problem.splitlines()[0]}", field)
-    return loose, False
+    full = _with_every_member(schema)
+    strict = [_matcher(each, lenient=False) for each in (full, schema)]
+    lenient = [_matcher(each, lenient=True) for each in (full, schema)] if _lenient_may_help(strict[1][1]) else []
+    for exact, (matcher, problem) in zip((True, True, False, False), (*strict, *lenient), strict=False):
+        if not problem:
+            return matcher, exact and "oneOf" not in json.dumps(schema)
+    raise ApiError("out_of_range", f"{field}: the schema cannot be held: {strict[1][1].splitlines()[0]}", field)
 
 
 def _with_every_member(schema: Json | bool) -> Json | bool:  # noqa: FBT001 - true and false are schemas
