@@ -47,7 +47,9 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
     if state.report is not None and state.path is not None:
         colour = "standard" if reporter.hasmarkup else None
         console = Console(file=reporter._tw._file, color_system=colour, force_terminal=reporter.hasmarkup)  # noqa: SLF001 - the file that pytest writes to, which -s and capture decide
-        terminal.summarise(state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level)
+        terminal.summarise(
+            state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level
+        )
         reporter.write_line(f"report: {Path(state.path).with_name('report.html')}")
     if state.trouble:
         reporter.write_line(state.trouble, red=True)

@@ -185,7 +185,7 @@ class Judge:
 
     def _views(self, exchange: Exchange) -> Iterator[tuple[str, Any]]:
         yield "exchange", exchange
-        if exchange.aborted or exchange.status is None:
+        if exchange.aborted or exchange.undefined or exchange.status is None:
             return
         if exchange.status >= 400:  # noqa: PLR2004 - the classes of refusal
             yield "refusal", exchange

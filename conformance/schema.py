@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["DELETE", "Spot", "branches", "place", "resolve", "sample", "spots", "types", "valid"]
 
 Json = dict[str, Any]
+Way = list[tuple[str, tuple[Json, bool]]]
 DELETE: Any = object()
 BRANCHES = ("anyOf", "oneOf")
 
@@ -26,7 +27,7 @@ BRANCHES = ("anyOf", "oneOf")
 class Spot:
     """One place of a field: its rule, whether its parent requires it, and what the way there says.
 
-    `chain` holds, per step, the schema of the value there (of the array's members, where the value is an array).
+    `chain` holds, per step on the way, the schema of the object there, and whether it is a member of an array.
     """
 
     path: tuple[str, ...]
@@ -35,7 +36,7 @@ class Spot:
     tier: str = "seed"
     needs: frozenset[str] = frozenset()
     beside: Json | None = None
-    chain: tuple[Json, ...] = ()
+    chain: tuple[tuple[Json, bool], ...] = ()
 
     def under(self, node: Json) -> Spot:
         """The spot with the annotations of a schema node on the way taken in; the deepest x-with wins."""
@@ -91,7 +92,8 @@ def types(node: Json) -> tuple[str, ...]:
 
 def valid(root: Json, node: Json, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether the value satisfies the node."""
-    return Draft202012Validator({**{k: v for k, v in root.items() if k == "$defs"}, **node}).is_valid(value)
+    rules = {**{k: v for k, v in root.items() if k == "$defs"}, **node}
+    return Draft202012Validator(rules, format_checker=Draft202012Validator.FORMAT_CHECKER).is_valid(value)
 
 
 def sample(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
@@ -107,65 +109,79 @@ def sample(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
 def place(root: Json, body: Json, spot: Spot, value: Any) -> Json:  # noqa: ANN401 - any JSON value
     """A copy of the body with the value at the spot (DELETE removes it), and beside it what must stand there."""
     body = {**copy.deepcopy(body), **copy.deepcopy(spot.beside or {})}
-    here: Json = body
-    for step, node in zip(spot.path[:-1], spot.chain, strict=False):
-        if not isinstance(here.get(step), dict | list):
-            here[step] = [] if _is_list(root, here, step, node) else sample(root, node)
-        inner = here[step]
-        here = _member(root, inner, node, spot.path[-1]) if isinstance(inner, list) else inner
+    last = spot.path[-1]
+    way = list(zip(spot.path[:-1], spot.chain, strict=True))
+    shown = list(_shown(root, body, way, last))
+    if any(holder[last] == value for holder in shown):
+        return body
+    holder = shown[0] if shown else _made(root, body, way)
     if value is DELETE:
-        here.pop(spot.path[-1], None)
+        holder.pop(last, None)
     else:
-        here[spot.path[-1]] = copy.deepcopy(value)
+        holder[last] = copy.deepcopy(value)
     return body
+
+
+def _made(root: Json, body: Json, way: Way) -> Json:
+    """The object at the end of the way, made where the body lacks it."""
+    here = body
+    for step, (node, in_array) in way:
+        inner = here.get(step)
+        if in_array:
+            if not isinstance(inner, list):
+                inner = here[step] = []
+            here = _member(root, inner, node)
+        else:
+            if not isinstance(inner, dict) or not valid(root, node, inner):
+                inner = here[step] = sample(root, node)
+            here = inner
+    return here
+
+
+def _shown(root: Json, here: Any, way: Way, last: str) -> Iterator[Json]:  # noqa: ANN401 - any JSON value
+    """The objects on the way, of its branches, that show the last step already."""
+    if not isinstance(here, dict):
+        return
+    if not way:
+        if last in here:
+            yield here
+        return
+    (step, (node, in_array)), rest = way[0], way[1:]
+    inner = here.get(step)
+    for member in inner if in_array and isinstance(inner, list) else [inner]:
+        if isinstance(member, dict) and valid(root, node, member):
+            yield from _shown(root, member, rest, last)
 
 
 def _step(root: Json, spot: Spot, step: str) -> Iterator[Spot]:
     for branch in branches(root, spot.rule):
-        inner = branch
-        if "properties" not in inner and "items" in inner:
-            for member in branches(root, inner["items"]):
-                yield from _property(root, spot.under(branch).under(member), member, step)
+        if "properties" not in branch and "items" in branch:
+            for member in branches(root, branch["items"]):
+                yield from _property(root, spot.under(branch).under(member), (member, True), step)
         else:
-            yield from _property(root, spot.under(branch), inner, step)
+            yield from _property(root, spot.under(branch), (branch, False), step)
 
 
-def _property(root: Json, spot: Spot, holder: Json, step: str) -> Iterator[Spot]:
-    if step not in holder.get("properties", {}):
+def _property(root: Json, spot: Spot, holder: tuple[Json, bool], step: str) -> Iterator[Spot]:
+    node = holder[0]
+    if step not in node.get("properties", {}):
         return
-    rule = resolve(root, holder["properties"][step])
+    rule = resolve(root, node["properties"][step])
     chain = (*spot.chain, holder) if spot.path else ()
-    found = replace(
-        spot.under(rule), path=(*spot.path, step), rule=rule, required=step in holder.get("required", ()), chain=chain
-    )
-    yield found
-
-
-def _is_list(root: Json, holder: Json, step: str, node: Json) -> bool:
-    """Whether the container at that step is an array of the node: told by the root's own property."""
-    own = root["properties"].get(step)
-    return (
-        own is not None
-        and holder.get(step) is None
-        and any("items" in b and _has(root, b, node) for b in branches(root, own))
+    yield replace(
+        spot.under(rule), path=(*spot.path, step), rule=rule, required=step in node.get("required", ()), chain=chain
     )
 
 
-def _has(root: Json, array: Json, node: Json) -> bool:
-    return any(member.get("properties") == node.get("properties") for member in branches(root, array["items"]))
-
-
-def _member(root: Json, members: list[Any], node: Json, last: str) -> Json:
-    """The member to change: one of that branch that shows the field, else one of that branch, else a new one."""
-    of_branch = [m for m in members if isinstance(m, dict) and valid(root, node, m)]
-    shows = next((m for m in of_branch if last in m), None)
-    if shows is not None or of_branch:
-        return shows if shows is not None else of_branch[0]
+def _member(root: Json, members: list[Any], node: Json) -> Json:
+    """The member to change: the first of that branch, else a new one, in a message list before the last."""
+    fitting = next((m for m in members if isinstance(m, dict) and valid(root, node, m)), None)
+    if fitting is not None:
+        return fitting
     new: Json = sample(root, node)
     if members and "role" in new:
-        members[len(members) - 1 : len(members) - 1] = (
-            [copy.deepcopy(members[-1]), new] if new["role"] == "assistant" else [new]
-        )
+        before = [copy.deepcopy(members[-1])] if new["role"] == "assistant" else []
+        members[len(members) - 1 : len(members) - 1] = [*before, new]
     else:
         members.append(new)
     return new

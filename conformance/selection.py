@@ -50,6 +50,12 @@ class Selection:
         """Whether a failure of this check fails the run."""
         return any(row.id in self.blocking for row in self.by_check.get(check_id, ()))
 
+    def spared(self, check_id: str) -> bool:
+        """Whether it is left to --depth deep: a refusal inside a nested member that the document only implies (MAY)."""
+        name, argument = split(check_id)
+        levels = {row.level for row in self.by_check.get(check_id, ())}
+        return name == "request.rejects" and levels == {"MAY"} and "." in (argument or "")
+
     def unknown(self, names: Iterable[str]) -> list[str]:
         """The ids that rows list and that no check has."""
         have = set(names)

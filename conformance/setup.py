@@ -91,12 +91,10 @@ def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Ite
     _note_unknown(state, checks)
     kept, dropped = [], []
     for item in checks:
-        wanted = state.selection.lists(check_id(item)) and "NOTSET" not in item.name
-        if wanted and state.options.depth == "smoke" and not _mark(item).smoke:
-            if state.results is not None:
-                state.results.skipped[check_id(item)] = "not part of --depth smoke"
-            wanted = False
-        (kept if wanted else dropped).append(item)
+        reason = _left_out(state, item)
+        if reason and state.results is not None and state.selection.lists(check_id(item)):
+            state.results.skipped[check_id(item)] = reason
+        (dropped if reason else kept).append(item)
     for item in kept:
         _name(state, item)
     state.judge.oracles = [_oracle(item) for item in kept if _mark(item).kind is not None]
@@ -160,6 +158,17 @@ def _mark(item: pytest.Function) -> CheckInfo:
     mark = info(item.function)
     assert mark is not None  # noqa: S101 - callers asked
     return mark
+
+
+def _left_out(state: State, item: pytest.Function) -> str | None:
+    """Why the item does not run; None when it does."""
+    if "NOTSET" in item.name or not state.selection.lists(check_id(item)):
+        return "no row of the dialect lists it"
+    if state.options.depth == "smoke" and not _mark(item).smoke:
+        return "not part of --depth smoke"
+    if state.options.depth != "deep" and state.selection.spared(check_id(item)):
+        return "tried at --depth deep"
+    return None
 
 
 def _note_unknown(state: State, checks: list[pytest.Function]) -> None:

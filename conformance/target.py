@@ -7,7 +7,6 @@ Its sentences are shown to the user as they stand.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,6 @@ from conformance.wire.client import Client, Timeouts
 from conformance.wire.exchange import Exchange, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dialects import Dialect
 
 __all__ = ["Embedded", "Target", "TargetError", "resolve"]
@@ -30,6 +27,7 @@ __all__ = ["Embedded", "Target", "TargetError", "resolve"]
 USER_AGENT = "chat-conformance"
 READY = "ready "
 START_SECONDS = 60
+PACE_MS = "0.5"  # slow enough that a stream of a second, which timing needs, is a few thousand tokens
 NO_ENDPOINT = (404, 405, 410, 501)
 
 
@@ -154,7 +152,7 @@ class Embedded:
     """The reference server as a child process on a free port; `stop` ends exactly that process."""
 
     def __init__(self, dialect: Dialect) -> None:
-        command = [sys.executable, "-m", "reference_server", "--port", "0", *_served(dialect)]
+        command = [sys.executable, "-m", "reference_server", "--port", "0", "--itl-ms", PACE_MS, *_served(dialect)]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdout=subprocess.PIPE, stderr=self._stderr, text=True

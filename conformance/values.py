@@ -203,10 +203,11 @@ def _lax(root: Json, spot: Spot) -> Iterator[Any]:
 def _range(root: Json, spot: Spot) -> Iterator[Any]:
     rule = _main(root, spot)
     step = 1 if "integer" in types(rule) else EPSILON
-    if "minimum" in rule:
-        yield _beyond(rule["minimum"], -step)
-    if "maximum" in rule:
-        yield _beyond(rule["maximum"], step)
+    beyond = [_beyond(rule[name], sign * step) for name, sign in (("minimum", -1), ("maximum", 1)) if name in rule]
+    yield from beyond
+    values = rule.get("additionalProperties")
+    if isinstance(values, dict):
+        yield from ({"100": value} for value in _range(root, Spot(("value",), values)))
 
 
 def _beyond(bound: float, step: float) -> float:
@@ -236,6 +237,17 @@ def _values(root: Json, spot: Spot) -> Iterator[Any]:
                 yield {"key": None}
 
 
+def _length(root: Json, spot: Spot) -> Iterator[Any]:
+    rule = _main(root, spot)
+    if "maxLength" in rule:
+        yield "a" * (rule["maxLength"] + 1)
+    values, names = rule.get("additionalProperties"), rule.get("propertyNames", {})
+    if isinstance(values, dict):
+        good = sample(root, values)
+        yield from ({"a" * (names["maxLength"] + 1): good} for _ in range("maxLength" in names))
+        yield from ({"key": "a" * (values["maxLength"] + 1)} for _ in range("maxLength" in values))
+
+
 RULES: dict[str, Callable[[Json, Spot], Iterator[Any]]] = {
     "missing": lambda _root, _spot: iter((DELETE,)),
     "type": _wrong_type,
@@ -247,7 +259,7 @@ RULES: dict[str, Callable[[Json, Spot], Iterator[Any]]] = {
     "enum": lambda _root, _spot: iter(("no-such-value",)),
     "format": lambda _root, _spot: iter(("not-a-uuid",)),
     "empty": lambda _root, _spot: iter(("",)),
-    "length": lambda root, spot: iter(("a" * (_main(root, spot)["maxLength"] + 1),)),
+    "length": _length,
     "pattern": lambda _root, _spot: iter(("no spaces, please!",)),
     "values": _values,
     "nonpositive": lambda _root, _spot: iter((0, -1)),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Conclusion", "Inconclusive", "Mismatch", "NotApplicable", "Outcome", "Untested"]
 
 
-class Mismatch(AssertionError):  # noqa: N818 - it is a finding about the target, not an error of the suite
+class Mismatch(AssertionError):
     """The target departs from the document: what was expected, what came, and in which exchange."""
 
     def __init__(self, expected: str, observed: str, exchange: Exchange | None = None) -> None:
@@ -27,7 +27,7 @@ class Mismatch(AssertionError):  # noqa: N818 - it is a finding about the target
         self.expected, self.observed, self.exchange = expected, observed, exchange
 
 
-class Conclusion(Exception):  # noqa: N818 - a verdict with its reason, not an error
+class Conclusion(Exception):
     """A verdict other than pass and fail; `str()` is its reason."""
 
     verdict = "error"

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from conformance import bundles
 from conformance.chat import HI, STORY, brief
 from conformance.registry import check
-from conformance.schema import Spot, place, spots
-from conformance.values import CAUSES, accepted, broken, strategy, text
+from conformance.schema import Spot, place, spots, valid
+from conformance.values import CAUSES, accepted, broken, text
 from conformance.verdict import Inconclusive, Mismatch
 
 if TYPE_CHECKING:
@@ -53,32 +54,32 @@ HOSTILE: dict[str, bytes] = {
 
 
 @check("request.accepts", per="field")
-def test_accepts(chat: Chat, explore: Explorer, field: str) -> None:
+def test_accepts(chat: Chat, field: str) -> None:
     """Every documented value of the field is accepted: bounds, enumerations, null where it is allowed, each form."""
     name, _, only = field.partition("=")
     for where, value in _documented(chat, name, only):
         chat.offered(*sorted(where.needs))
-        chat.accepted(chat.post(place(chat.dialect.schemas["request"], chat.body(), where, value)))
-    for spot in [] if only or name in ("model", "messages") else _own(chat, name)[:1]:
-        drawn = strategy(spot)
-        if drawn is not None and explore.examples > 1:
-            root = chat.dialect.schemas["request"]
-            explore(drawn, lambda value: _take(chat, place(root, chat.body(), spot, value)))
+        bundles.accepted(chat, where, value)
+
+
+@check("request.valid-bodies")
+def test_valid_bodies(chat: Chat, explore: Explorer) -> None:
+    """Any combination of documented values, each from anywhere in its range, is answered, streamed or not."""
+    explore(bundles.bodies(chat), lambda body: _take(chat, body))
 
 
 @check("request.rejects", per="rule")
 def test_rejects(chat: Chat, explore: Explorer, rule: str) -> None:
     """A value that breaks one documented rule of the field is refused with the documented status."""
     field, _, kind = rule.rpartition(":")
-    root = chat.dialect.schemas["request"]
-    spot = sorted(_own(chat, field), key=lambda s: s.beside is not None or not _is_user(s))[0]
+    spot, bodies = _breaking(chat, field, kind)
     chat.offered(*sorted(spot.needs))
     cause = chat.dialect.cause(CAUSES.get(kind, "out_of_range"))
-    statuses = cause.status if cause else ()
-    values = broken(root, spot, kind)
-    for value in values if explore.examples > 20 else values[:2]:
-        body = place(root, chat.body(), spot, value)
-        chat.refused(_bounded(chat, body, kind), *statuses)
+    every = (
+        explore.examples > 20 or kind == "range" or field in ("model", "messages", "messages.role", "messages.content")
+    )
+    for body in bodies if every else bodies[:1]:
+        chat.refused(_bounded(chat, body, kind), *(cause.status if cause else ()))
 
 
 @check("request.undefined-values", per="field")
@@ -87,7 +88,8 @@ def test_undefined_values(chat: Chat, field: str) -> None:
     root = chat.dialect.schemas["request"]
     for spot in _own(chat, field)[:1]:
         for value in spot.rule.get("x-silent", ()):
-            chat.survived(_bounded(chat, place(root, chat.body(), spot, value), "nonpositive"))
+            body = {"stream": True, **place(root, chat.body(), spot, value)}
+            chat.survived(chat.post(body, stop_after=3, undefined=True))
 
 
 @check("request.malformed-json", smoke=True)
@@ -261,9 +263,32 @@ def _own(chat: Chat, field: str) -> list[Spot]:
     return seeded or found
 
 
+def _breaking(chat: Chat, field: str, kind: str) -> tuple[Spot, list[Json]]:
+    """The first spot, a user message's before others, where values of this kind break the request's schema, and the bodies.
+
+    Zero and below for a token limit without a stated minimum break no schema: they go to the first spot.
+    """
+    root = chat.dialect.schemas["request"]
+    found = sorted(_own(chat, field), key=lambda spot: spot.beside is not None or not _is_user(spot))
+    keep = _has_no_null if chat.dialect.request.null_is_absent else bool
+    made = [
+        (spot, [place(root, chat.body(), spot, v) for v in broken(root, spot, kind) if keep([v])]) for spot in found
+    ]
+    for spot, bodies in made:
+        invalid = [body for body in bodies if not valid(root, root, body)]
+        if invalid:
+            return spot, invalid
+    return made[0]
+
+
+def _has_no_null(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is not None and all(map(_has_no_null, members))
+
+
 def _is_user(spot: Spot) -> bool:
     """Whether a spot in a message lies in the user's, which every request has."""
-    holder = spot.chain[-1] if spot.chain else {}
+    holder = spot.chain[-1][0] if spot.chain else {}
     role = holder.get("properties", {}).get("role", {})
     return spot.path[0] != "messages" or len(spot.path) == 1 or role.get("const", "user") == "user"
 
@@ -275,7 +300,7 @@ def _take(chat: Chat, body: Json) -> None:
 def _bounded(chat: Chat, body: Json, kind: str) -> Exchange:
     """Send it; where a careless target would answer without end, read only how the answer begins."""
     if kind == "nonpositive" and "stream" not in body:
-        return chat.post({**body, "stream": True}, stop_after=3)
+        return chat.post({**body, "stream": True}, stop_after=3, undefined=True)
     return chat.post(body, total=PATIENCE)
 
 

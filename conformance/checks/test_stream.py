@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 SECOND = 1.0
-MAX_TOKENS = 512
+FEW, MANY = 64, 4096
+LONG_STORY = "Write a story of 5000 words about a lighthouse keeper and the sea."
 
 
 @check("stream.content-type", smoke=True)
@@ -302,9 +303,9 @@ def _constant(stream: Reply, name: str) -> None:
 
 def _long_stream(chat: Chat) -> Reply:
     """A stream of at least a second, if the target's pace allows within a sane number of tokens."""
-    tokens = 64
-    while True:
-        reply = chat.stream(STORY, tokens=tokens)
-        if reply.exchange.seconds >= SECOND or tokens >= MAX_TOKENS:
-            return reply
-        tokens = MAX_TOKENS
+    tokens = FEW
+    reply = chat.stream(LONG_STORY, tokens=tokens)
+    while reply.exchange.seconds < SECOND and tokens < MANY and reply.finish == "length":
+        tokens = min(MANY, int(tokens * 1.5 * SECOND / max(reply.exchange.seconds, 0.01)) + 1)
+        reply = chat.stream(LONG_STORY, tokens=tokens)
+    return reply

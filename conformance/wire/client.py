@@ -77,16 +77,19 @@ class Client:
         stop_after: int | None = None,
         total: float | None = None,
         pieces: Iterable[bytes] | None = None,
+        undefined: bool = False,
     ) -> Exchange:
-        """Send it and read everything, or hang up after `stop_after` frames. `pieces` sends the body chunked."""
+        """Send it and read everything, or hang up after `stop_after` frames. `pieces` sends the body chunked.
+
+        `undefined` notes on the exchange that no document says what the answer to this request is like.
+        """
         with self._lock:
             if self.max_requests is not None and self.sent >= self.max_requests:
                 raise BudgetSpent(f"the cap of {self.max_requests} requests (--max-requests) is spent")
             self.sent += 1
             number = f"{self.prefix}{next(self._numbers)}"
-        exchange = _Attempt(
-            number, request, total or self.timeouts.total, self._http, self._timeout(total or self.timeouts.total)
-        ).run(stop_after, pieces)
+        limit = total or self.timeouts.total
+        exchange = _Attempt(number, request, limit, self._http, self._timeout(limit), undefined).run(stop_after, pieces)
         self.observe(exchange)
         return exchange
 
@@ -103,6 +106,7 @@ class _Attempt:
     total: float
     http: httpx.Client
     timeout: httpx.Timeout
+    undefined: bool = False
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     frames: list[Frame] = field(default_factory=list)
@@ -127,6 +131,7 @@ class _Attempt:
             frames=tuple(self.frames),
             error=self.error,
             aborted=self.aborted,
+            undefined=self.undefined,
         )
 
     def _follow(self, url: str, stop_after: int | None, pieces: Iterable[bytes] | None) -> None:

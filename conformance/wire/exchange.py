@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -69,7 +69,7 @@ class Exchange:
     frames: tuple[Frame, ...] = ()
     error: str | None = None
     aborted: bool = False
-    tags: dict[str, Any] = field(default_factory=dict)
+    undefined: bool = False
 
     def header(self, name: str) -> str | None:
         """The value of a response header, whatever its case; several are joined with commas."""
