@@ -14,6 +14,7 @@ __all__ = ["Decoder", "Event"]
 
 BOM = b"\xef\xbb\xbf"
 CR, LF = 0x0D, 0x0A
+KEPT_ODDITIES = 100  # a hostile stream may be nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Event:
 class Decoder:
     """Feed it bytes, take events. `oddities` lists (offset, what) that browsers forgive and a careful reader reports.
 
-    `limit` bounds the bytes held for one unfinished event: past it `overflow` is set and the rest is discarded.
+    `limit` bounds the bytes held for one unfinished event: past it `overflow` is set and the event is discarded whole.
     """
 
     limit: int = 16 * 1024 * 1024
@@ -48,6 +49,7 @@ class Decoder:
     _type: str = ""
     _id: str | None = None
     _start: int | None = None
+    _skipping: bool = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete, in order."""
@@ -96,16 +98,21 @@ class Decoder:
         return events
 
     def _bound(self) -> None:
-        if self._size + len(self._buffer) > self.limit:
-            self.overflow = True
-            self._offset += len(self._buffer)
-            self._buffer.clear()
-            self._data.clear()
-            self._size = self._scan = 0
+        if self._size + len(self._buffer) <= self.limit:
+            return
+        self.overflow = self._skipping = True
+        self._data.clear()
+        self._size = 0
+        if self._buffer:  # the rest of a cut line is no line of its own: what was cut goes on as a comment
+            self._offset += len(self._buffer) - 1
+            self._buffer[:] = b":"
+            self._scan = 1
 
     def _line(self, line: bytes, start: int, end: int) -> Event | None:
         if not line:
             return self._dispatch(end)
+        if self._skipping:
+            return None
         if line.startswith(b":"):
             self.comments += 1
             return None
@@ -119,7 +126,7 @@ class Decoder:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
-            self.oddities.append((offset, "invalid UTF-8"))
+            self._odd(offset, "invalid UTF-8")
             return raw.decode("utf-8", "replace")
 
     def _field(self, name: str, value: str, offset: int) -> None:
@@ -132,10 +139,15 @@ class Decoder:
             if "\0" not in value:
                 self._id = value
         elif name != "retry":
-            self.oddities.append((offset, f"unknown field {name[:40]!r}"))
+            self._odd(offset, f"unknown field {name[:40]!r}")
+
+    def _odd(self, offset: int, what: str) -> None:
+        if len(self.oddities) < KEPT_ODDITIES:
+            self.oddities.append((offset, what))
 
     def _dispatch(self, end: int) -> Event | None:
-        start, self._start = self._start, None
+        start, self._start = None if self._skipping else self._start, None
+        self._skipping = False
         kind, self._type = self._type, ""
         data, self._data, self._size = self._data, [], 0
         if start is None:
