@@ -8,7 +8,7 @@ ends in 2; else 0.
 Blocking are, at level must, the MUST rows that the run marked as blocking. At level should they are joined by the
 SHOULD rows that the run marked, and by the SHOULD rows of the tiers whose MUST rows block. Inconclusive and untested
 rows do not block, and are named: they were not shown. A load report's rows are its objectives, by their text, and its
-certificate.
+certificate; one whose generator was late is never blamed on the target.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PASSED, FAILED, CANNOT_JUDGE = 0, 1, 2
 WORDS = {PASSED: "passed", FAILED: "failed", CANNOT_JUDGE: "cannot judge"}
 JUDGED_LEVELS = ("must", "should")
+CERTIFICATE = "certificate"
+"""The id of the row that stands for a load report's certificate; it is a doubt where it does not hold, never a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _blocks(row: RequirementResult, level: str, tiers: set[str]) -> bool:
 
 def _certificate(report: LoadReport) -> Row:
     valid = report.certificate.verdict == "VALID"
-    return Row("certificate", "certificate: the generator was in time", "pass" if valid else "error", blocking=True)
+    return Row(CERTIFICATE, "the generator was in time", "pass" if valid else "error", blocking=True)
 
 
 def _objective(text: str, verdict: str) -> Row:
@@ -107,6 +109,8 @@ def _covers(baseline: Baseline, row: str, today: date) -> bool:
 def _doubts(report: Report | LoadReport, rows: tuple[Row, ...], baseline: Baseline) -> Iterator[str]:
     if not report.complete:
         yield f"the report is incomplete: {report.reason}"
+    if isinstance(report, LoadReport) and report.certificate.verdict != "VALID":
+        yield f"the load generator was not in time: {'; '.join(report.certificate.reasons) or 'no reason given'}"
     if not rows:
         yield "the report has no rows: nothing was judged"
     known = {row.id for row in rows}
@@ -135,7 +139,7 @@ def _stale(rows: tuple[Row, ...], baseline: Baseline, today: date) -> Iterator[s
 
 def _unjudged(rows: tuple[Row, ...]) -> Iterator[str]:
     for row in rows:
-        if row.blocking and row.verdict in {"error", "not-run"}:
+        if row.blocking and row.verdict in {"error", "not-run"} and row.id != CERTIFICATE:
             yield f"{row.label} could not be judged: {row.verdict}"
 
 

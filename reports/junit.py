@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from reports import clean
-from reports.gate import CANNOT_JUDGE, FAILED, judge, rows_of
+from reports.gate import CANNOT_JUDGE, CERTIFICATE, FAILED, judge, rows_of
 from reports.model import LoadReport, Report, RequirementResult
 from reports.words import seconds_of
 
@@ -105,7 +105,7 @@ def _load_suite(report: LoadReport) -> ET.Element:
             "testcase", name=_text(row.label), time="0.000", classname=_text(f"{report.target.dialect}.load")
         )
         if row.verdict != "pass":
-            reasons = "; ".join(report.certificate.reasons) if row.id == "certificate" else _observed(report, row.id)
+            reasons = "; ".join(report.certificate.reasons) if row.id == CERTIFICATE else _observed(report, row.id)
             _outcome(case, OUTCOMES[row.verdict], f"{row.verdict}: {row.label}", reasons)
         cases.append(case)
     return _suite(report, f"load {report.scenario['name']}", cases)

@@ -39,7 +39,7 @@ def read_document(path: str | Path) -> tuple[Path, Json]:
 def check_document(document: Any, where: str | Path) -> None:  # noqa: ANN401 - whatever JSON the file held
     """Raise ReportError unless the document is a report of this version that keeps to its schema."""
     kind = document.get("kind") if isinstance(document, dict) else None
-    if kind not in SCHEMAS:
+    if not isinstance(kind, str) or kind not in SCHEMAS:
         kinds = " or ".join(SCHEMAS)
         raise ReportError(f"{where}: foreign: kind is {kind!r}, expected {kinds}; not a report of this tool")
     version = document.get("schema_version")
@@ -69,20 +69,15 @@ def write_all(
     folder = Path(directory)
     path = folder / FILES[document["kind"]]
     check_document(document, path)
+    text = _dumped(document, path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, dumped(document))
+        write_atomically(path, text)
         for name, text in renderings(report, baseline).items():
             write_atomically(folder / name, text)
     except OSError as error:
         raise ReportError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from error
     return path
-
-
-def dumped(document: Json) -> str:
-    """The document as JSON text, one requirement, check or exchange a line; lone surrogates stay escaped."""
-    parts = [f"{json.dumps(key)}: {_block(value)}" for key, value in document.items()]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -100,6 +95,15 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def _dumped(document: Json, path: Path) -> str:
+    """The document as JSON text, one requirement, check or exchange a line. Raises ReportError for infinity and NaN."""
+    try:
+        parts = [f"{json.dumps(key)}: {_block(value)}" for key, value in document.items()]
+    except ValueError as error:
+        raise ReportError(f"{path}: cannot be written: {error}") from error
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def _file(path: Path) -> Path:
     if not path.is_dir():
         return path
@@ -111,11 +115,18 @@ def _parsed(text: str, where: Path) -> Any:  # noqa: ANN401 - any JSON value
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        ended = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
-        word = "truncated: the JSON ends in the middle" if ended else f"damaged: not JSON ({error.msg})"
+        word = "truncated: the JSON ends in the middle" if _ended(error) else f"damaged: not JSON ({error.msg})"
         raise ReportError(f"{where}: {word}, line {error.lineno} column {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise ReportError(f"{where}: damaged: {error}") from error
+
+
+def _ended(error: json.JSONDecodeError) -> bool:
+    """Whether more text could have made it JSON: it ends within a string, an escape, a literal or a number."""
+    rest = error.doc[error.pos :].strip()
+    in_token = any(whole.startswith(rest) for whole in ("true", "false", "null", "-"))
+    in_escape = "escape" in error.msg and len(rest) < len(r"\u1234")
+    return in_token or in_escape or error.msg.startswith("Unterminated string")
 
 
 def _refuse_constant(name: str) -> NoReturn:
