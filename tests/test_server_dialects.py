@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import dialects
-from tests.server_process import NAMES, STORY, Server, body, chunks, finishes, running, text_of
+from tests.server_process import NAMES, STORY, Json, Server, body, chunks, finishes, running, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def test_a_cause_has_the_first_status_that_the_document_gives_it(server: Server,
     if known is None or (cause == "no_key" and not dialect.auth.required):
         pytest.skip("the document is silent")
     url, valid = server.chat_url(name), body(name)
-    sent = {
+    table: dict[str, Json] = {
         "wrong_type": {"json": {**valid, "temperature": "warm"}},
         "missing_field": {"json": {"model": dialect.models.example}},
         "malformed_json": {"content": b"{", "headers": {"content-type": "application/json"}},
@@ -101,10 +101,11 @@ def test_a_cause_has_the_first_status_that_the_document_gives_it(server: Server,
         "no_key": {"json": valid, "headers": {"authorization": ""}},
         "bad_key": {"json": valid, "headers": {"authorization": "Bearer nonsense"}},
         "unavailable": {"json": {**valid, "model": "unavailable-model"}},
-    }[cause]
+    }
+    sent = table[cause]
 
     for extra in ({}, {"stream": True}):
-        arguments = {**sent, "json": {**sent["json"], **extra}} if isinstance(sent.get("json"), dict) else sent
+        arguments: Json = {**sent, "json": {**sent["json"], **extra}} if isinstance(sent.get("json"), dict) else sent
         assert known.status[0] == server.client.post(url, **arguments).status_code
 
 

@@ -166,7 +166,7 @@ def _message(item: Json, field: str) -> Message:
     parts = item.get("content")
     pieces = [parts] if isinstance(parts, str) else [_text(part, field) for part in parts or ()]
     calls = tuple(_past_call(call, field) for call in item.get("tool_calls") or ())
-    images = tuple(uri for part in (parts if isinstance(parts, list) else ()) if (uri := _image(part)))
+    images = tuple(uri for part in (parts if isinstance(parts, list) else ()) if (uri := _image(part)) is not None)
     return Message(
         item["role"], "".join(pieces), images, calls, call_id=item.get("tool_call_id"), name=item.get("name")
     )
