@@ -25,6 +25,7 @@ Json = dict[str, Any]
 HI = "Say hi"
 STORY = "Write a long story about a lighthouse keeper and the sea."
 OMIT: Any = object()
+CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 
 class Chat:
@@ -80,7 +81,12 @@ class Chat:
         return self.client.send(self.target.request(path, body, method=method))
 
     def ask(
-        self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, path: str | None = None, **fields: Any
+        self,
+        prompt: str | list[Json] = HI,
+        *,
+        tokens: int | None = 16,
+        path: str | None = None,
+        **fields: Any,  # noqa: ANN401 - JSON
     ) -> Reply:
         """Ask and insist on a 2xx answer of the kind that was asked for."""
         return self.accepted(self.post(self.body(prompt, tokens=tokens, **fields), path=path))
@@ -107,24 +113,24 @@ class Chat:
         """The exchange, which must be a client error; of one of these statuses, when some are given."""
         wanted = " or ".join(map(str, statuses)) if statuses else "a 4xx status"
         if exchange.status is None or (
-            exchange.status not in statuses if statuses else not 400 <= exchange.status < 500
+            exchange.status not in statuses if statuses else not CLIENT_ERROR <= exchange.status < SERVER_ERROR
         ):
             raise Mismatch(wanted, brief(exchange), exchange)
         return exchange
 
     def survived(self, exchange: Exchange) -> Exchange:
         """The exchange, which must have ended with a status below 500."""
-        if exchange.status is None or exchange.status >= 500:
+        if exchange.status is None or exchange.status >= SERVER_ERROR:
             raise Mismatch("a status below 500", brief(exchange), exchange)
         return exchange
 
     def plain(self) -> Reply:
         """A short whole answer, asked once a run."""
-        return self.memo("plain", lambda: self.ask())
+        return self.memo("plain", self.ask)
 
     def streamed(self) -> Reply:
         """A short streamed answer, asked once a run."""
-        return self.memo("streamed", lambda: self.stream())
+        return self.memo("streamed", self.stream)
 
     def story(self, tokens: int = 48) -> Reply:
         """A longer whole answer that the token limit cuts, asked once a run."""

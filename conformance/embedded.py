@@ -14,26 +14,37 @@ from conformance.target import Embedded, Target
 if TYPE_CHECKING:
     from conformance.options import Options
 
-__all__ = ["Embedded", "start"]
+__all__ = ["Embedded", "profiled", "start"]
 
 LEVERS = ("no_credit", "limited", "forbidden", "expired")
 PER_WINDOW = 5  # what the server gives its limited key
 CONTEXT = 32_768
 
 
+NAMES = {lever: f"{KEY_ENV}_{lever.upper()}" for lever in LEVERS}
+
+
 def start(options: Options) -> tuple[Embedded, Options, Target]:
     """(server, options with the embedded profile, target). The keys live in the environment, as everybody's do."""
-    names = {lever: f"{KEY_ENV}_{lever.upper()}" for lever in LEVERS}
-    keys = {name: f"embedded-{secrets.token_hex(16)}" for name in (KEY_ENV, *names.values())}
+    keys = {name: f"embedded-{secrets.token_hex(16)}" for name in (KEY_ENV, *NAMES.values())}
     os.environ.update(keys)
     os.environ[options.key_env] = keys[KEY_ENV]
     server = Embedded(options.dialect)
+    options = profiled(options)
+    return (
+        server,
+        options,
+        Target(
+            server.url, options.profile.models.get("chat", options.dialect.models.example), options.key, options.key_env
+        ),
+    )
+
+
+def profiled(options: Options) -> Options:
+    """The options with the embedded server's profile, unless the user gave one."""
+    if options.profile != Profile():
+        return options
     model = options.model or options.dialect.models.example
-    profile = options.profile if options.profile != Profile() else _profile(names, model)
-    options = dataclasses.replace(options, profile=profile)
-    return server, options, Target(server.url, model, options.key, options.key_env)
-
-
-def _profile(names: dict[str, str], model: str) -> Profile:
     models = {"chat": model, "vision": model, "tools": model, "unavailable": "unavailable-model"}
-    return Profile(keys=names, models=models, limits={"requests_per_minute": PER_WINDOW, "context_tokens": CONTEXT})
+    limits = {"requests_per_minute": PER_WINDOW, "context_tokens": CONTEXT}
+    return dataclasses.replace(options, profile=Profile(keys=NAMES, models=models, limits=limits))

@@ -99,7 +99,7 @@ class _Run:
         """Remember whether the user selected a part only."""
         from conformance import setup
 
-        if self.state.results is not None and session.items:
+        if session.items:
             setup.note_partial(self.state, self.selected, {setup.check_id(item) for item in session.items})
 
     @pytest.hookimpl(tryfirst=True)
@@ -135,13 +135,22 @@ class _Run:
                 if name == PROPERTY:
                     self.state.results.take(value)  # type: ignore[arg-type]  # pytest types properties as object
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist's WorkerController
+        """Take what a worker's collection noticed."""
+        if self.state.results is not None and hasattr(node, "workeroutput"):
+            self.state.results.note(node.workeroutput.get(PROPERTY, self.state.notes))
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report and decide the exit code."""
         from conformance import finish
 
         if self.state.results is not None:
+            self.state.results.note(self.state.notes)
             session.exitstatus = finish.conclude(self.state, session, int(exitstatus))
+        else:
+            session.config.workeroutput[PROPERTY] = self.state.notes  # type: ignore[attr-defined]  # xdist puts it there
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's TerminalReporter
         """Show the verdicts, the failed requirements and where the report lies."""
@@ -154,6 +163,8 @@ class _Run:
         self.state.judge.client.close()
         if self.state.embedded is not None:
             self.state.embedded.stop()
+        if self.state.spent is not None:
+            self.state.spent.close()
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,6 +35,8 @@ class State:
     baseline: Baseline | None = None
     path: Path | None = None
     trouble: str | None = None
+    spent: Any = None
+    notes: dict[str, Any] = field(default_factory=lambda: {"skipped": {}, "unknown": [], "partial": None})
 
 
 STATE = pytest.StashKey[State]()

@@ -69,6 +69,12 @@ class Results:
             self.exchanges.setdefault(record["id"], record)
         self.spent.update(found["spent"])
 
+    def note(self, notes: Json) -> None:
+        """Take what a collection noticed: checks left out and why, checks that nobody wrote, a part chosen by the user."""
+        self.skipped.update(notes["skipped"])
+        self.unknown.update(notes["unknown"])
+        self.reason = self.reason or notes["partial"]
+
     def report(self) -> Report:
         """The report of everything so far."""
         options = self.options

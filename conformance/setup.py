@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from conformance.registry import CheckInfo, info
 from conformance.results import Results
 from conformance.selection import Selection
 from conformance.target import Target, TargetError, base_url, resolve
-from conformance.wire.client import Client
+from conformance.wire.client import Budget, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,20 +35,27 @@ CANNOT_JUDGE = 2
 def begin(config: pytest.Config) -> State:
     """The state of a run. Ends pytest with one sentence where nothing can be judged."""
     given = getattr(config, "workerinput", {}).get("conformance")
-    seed = given["seed"] if given else _seed(config)
-    options = read_options(config, seed)
+    if given:
+        os.environ.update(given["environment"])
+    options = read_options(config, given["seed"] if given else _seed(config))
     _settings(options)
     server = None
     try:
         if given:
+            options = embedded.profiled(options) if options.target == "embedded" else options
             target = Target(given["url"], given["model"], options.key, options.key_env)
         else:
             server, options, target = _target(options)
     except TargetError as error:
         pytest.exit(f"cannot judge: {error}", returncode=CANNOT_JUDGE)
     prefix = f"{given['worker']}-x" if given else "x"
-    client = Client(options.profile.timeouts, prefix, given["requests"] if given else options.max_requests)
-    judge = Judge(client, options.dialect, max_tokens=given["tokens"] if given else options.max_tokens)
+    budget = Budget(options.max_requests, given["budget"] if given else None)
+    client = Client(options.profile.timeouts, prefix, budget)
+    judge = Judge(
+        client,
+        options.dialect,
+        max_tokens=options.max_tokens and max(1, options.max_tokens // (given["of"] if given else 1)),
+    )
     judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
     selection = Selection.of(options)
     state = State(options, selection, judge, judge.chat, embedded=server)
@@ -60,18 +69,18 @@ def begin(config: pytest.Config) -> State:
 
 def for_worker(state: State, node: Any) -> dict[str, Any]:  # noqa: ANN401 - xdist's WorkerController
     """What a worker need not find out again, and its share of the budget."""
-    workers = max(1, len(node.config.getoption("tx") or [1]))
     options, target = state.options, state.chat.target
-    share = {
-        name: cap and max(1, cap // workers)
-        for name, cap in (("requests", options.max_requests), ("tokens", options.max_tokens))
-    }
+    names = (options.key_env, *options.profile.keys.values())
+    if state.spent is None:
+        state.spent = tempfile.NamedTemporaryFile(prefix="conformance-budget-")  # noqa: SIM115 - closed at the end of the run
     return {
         "url": target.url,
         "model": target.model,
         "seed": options.seed,
         "worker": node.workerinput["workerid"],
-        **share,
+        "of": max(1, len(node.config.getoption("tx") or [1])),
+        "budget": state.spent.name,
+        "environment": {name: os.environ[name] for name in names if name in os.environ},
     }
 
 
@@ -92,8 +101,8 @@ def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Ite
     kept, dropped = [], []
     for item in checks:
         reason = _left_out(state, item)
-        if reason and state.results is not None and state.selection.lists(check_id(item)):
-            state.results.skipped[check_id(item)] = reason
+        if reason and state.selection.lists(check_id(item)):
+            state.notes["skipped"][check_id(item)] = reason
         (dropped if reason else kept).append(item)
     for item in kept:
         _name(state, item)
@@ -104,8 +113,8 @@ def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Ite
 
 def note_partial(state: State, selected: set[str], running: set[str]) -> None:
     """Say in the report that -k or -m left checks out, if so."""
-    if state.results is not None and running < selected:
-        state.results.reason = f"only {len(running)} of {len(selected)} checks were selected on the command line"
+    if running < selected:
+        state.notes["partial"] = f"only {len(running)} of {len(selected)} checks were selected on the command line"
 
 
 def _target(options: Options) -> tuple[embedded.Embedded | None, Options, Target]:
@@ -174,9 +183,8 @@ def _left_out(state: State, item: pytest.Function) -> str | None:
 def _note_unknown(state: State, checks: list[pytest.Function]) -> None:
     """A row that lists a check which nobody wrote is an error of the dialect; a part of the files tells nothing of that."""
     everything = {item.path for item in checks} >= set((Path(__file__).parent / "checks").glob("test_*.py"))
-    if state.results is not None and everything:
-        for check_id in state.selection.unknown(_mark(item).id for item in checks):
-            state.results.unknown.add(check_id)
+    if everything:
+        state.notes["unknown"] = state.selection.unknown(_mark(item).id for item in checks)
 
 
 def _name(state: State, item: pytest.Function) -> None:

@@ -11,10 +11,12 @@ whole exchange's seconds; both are reported as the exchange's `error`.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -24,7 +26,7 @@ from conformance.wire.exchange import Exchange, Frame, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["BudgetSpent", "Client", "ClientError", "Timeouts"]
+__all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts"]
 
 LIMIT = 64 * 1024 * 1024
 HOPS = 5
@@ -48,19 +50,42 @@ class Timeouts:
     total: float = 180.0
 
 
+class Budget:
+    """A cap on requests, shared by all processes that name the same file: each request appends one byte to it."""
+
+    def __init__(self, cap: int | None = None, file: str | None = None) -> None:
+        self.cap, self.taken = cap, 0
+        self._lock = threading.Lock()
+        self._file = Path(file).open("ab", buffering=0) if file else None  # noqa: SIM115 - closed with the client
+
+    def take(self) -> None:
+        """Take one request. Raises BudgetSpent."""
+        with self._lock:
+            self.taken += 1
+            spent = self.taken
+            if self._file is not None:
+                self._file.write(b".")
+                spent = os.fstat(self._file.fileno()).st_size
+        if self.cap is not None and spent > self.cap:
+            raise BudgetSpent(f"the cap of {self.cap} requests (--max-requests) is spent")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
 @dataclass
 class Client:
     """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     prefix: str = "x"
-    max_requests: int | None = None
+    budget: Budget = field(default_factory=Budget)
     observe: Callable[[Exchange], None] = lambda _: None
-    sent: int = 0
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
         self._http = httpx.Client(
             trust_env=False, follow_redirects=False, limits=limits, timeout=self._timeout(self.timeouts.total)
@@ -69,6 +94,7 @@ class Client:
     def close(self) -> None:
         """Close all connections."""
         self._http.close()
+        self.budget.close()
 
     def send(
         self,
@@ -83,11 +109,8 @@ class Client:
 
         `undefined` notes on the exchange that no document says what the answer to this request is like.
         """
-        with self._lock:
-            if self.max_requests is not None and self.sent >= self.max_requests:
-                raise BudgetSpent(f"the cap of {self.max_requests} requests (--max-requests) is spent")
-            self.sent += 1
-            number = f"{self.prefix}{next(self._numbers)}"
+        self.budget.take()
+        number = f"{self.prefix}{next(self._numbers)}"
         limit = total or self.timeouts.total
         exchange = _Attempt(number, request, limit, self._http, self._timeout(limit), undefined).run(stop_after, pieces)
         self.observe(exchange)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from conformance.wire import strict_json
 from conformance.wire.sse import Decoder, Event
@@ -17,6 +18,8 @@ __all__ = ["Exchange", "Frame", "Request", "Timed"]
 
 SECRET_HEADERS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie")
 KEPT_BODY = 64 * 1024
+SHORTEST_SECRET = 6  # a shorter key is struck from headers only: as free text it is part of ordinary words
+LONGEST_ARGUMENT = 100_000  # the system's limit is 128 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,57 +123,81 @@ class Exchange:
 
     def curl(self, key_env: str = "CHAT_API_KEY") -> str:
         """A shell line that sends this request again, with the key taken from the environment."""
-        parts = ["curl -sS -N -i", "-X", self.request.method, shlex.quote(self.request.url)]
+        key = self.request.key
+        method = "--head" if self.request.method == "HEAD" else f"-X {self.request.method}"
+        parts = ["curl -sS -N -i -g", method, shlex.quote(_struck(self.request.url, key))]
         for name, value in self.request.headers:
             if name.lower() not in ("host", "content-length", "accept-encoding", "connection", "user-agent", "accept"):
-                parts += ["-H", _curl_header(name, value, self.request.key, key_env)]
+                parts += ["-H", _curl_header(name, value, key, key_env)]
         if not any(name.lower() == "content-type" for name, _ in self.request.headers) and self.request.body:
             parts += ["-H", "'Content-Type:'"]
-        return _with_body(" ".join(parts), self.request.body)
+        return _with_body(" ".join(parts), _blanked(self.request.body, key))
 
     def record(self, check: str, key_env: str = "CHAT_API_KEY") -> dict[str, Any]:
         """The exchange as the report keeps it: secrets struck out, long bodies cut with a note."""
-        hide = _hider(self.request.key)
+        key = self.request.key
         return {
             "id": self.id,
             "check": check,
             "method": self.request.method,
-            "url": hide(self.request.url),
-            "request_headers": [[name, _masked(name, hide(value))] for name, value in self.request.headers],
-            **_kept("request_body", self.request.body, hide),
+            "url": _struck(self.request.url, key),
+            "request_headers": [[name, _masked(name, _struck(value, key))] for name, value in self.request.headers],
+            **_kept("request_body", _blanked(self.request.body, key)),
             "status": self.status,
-            "response_headers": [[name, hide(value)] for name, value in self.headers],
-            "frames": _frames(self.frames, hide),
+            "response_headers": [[name, _struck(value, key)] for name, value in self.headers],
+            "frames": _frames(self.frames, _blanked(self.body, key)),
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 6),
-            "error": hide(self.error) if self.error else None,
-            "curl": hide(self.curl(key_env)) if len(self.request.body) <= KEPT_BODY else "",
+            "error": _struck(self.error, key) if self.error else None,
+            "curl": self.curl(key_env) if len(self.request.body) <= KEPT_BODY else "",
         }
 
 
 def _curl_header(name: str, value: str, key: str | None, key_env: str) -> str:
-    if key and key in value:
-        safe = (
-            value.replace(key, "\0").replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
-        )
-        return '"' + f"{name}: {safe}".replace("\0", f"${key_env}") + '"'
+    if not value:
+        return shlex.quote(f"{name};")  # curl's way to send a header without a value
+    if key and key in value and (len(key) >= SHORTEST_SECRET or name.lower() in SECRET_HEADERS):
+        before, _, after = value.rpartition(key)
+        known = (before if len(key) < SHORTEST_SECRET else before.replace(key, "\0")) + "\0" + after
+        return f'"{name}: {_in_quotes(known)}"'.replace("\0", f"${{{key_env}}}")
     return shlex.quote(f"{name}: {value}")
 
 
+def _in_quotes(text: str) -> str:
+    """The text as it stands between double quotes in a shell."""
+    for character in '\\"$`':
+        text = text.replace(character, f"\\{character}")
+    return text
+
+
 def _with_body(command: str, body: bytes) -> str:
+    """The command with the body as an argument, or through a pipe where an argument can't carry it."""
     if not body:
         return command
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         text = "\0"
-    if "\0" in text:
+    if "\0" in text or text.startswith("@") or len(shlex.quote(text).encode()) > LONGEST_ARGUMENT:
         return f"echo {base64.b64encode(body).decode()} | base64 -d | {command} --data-binary @-"
     return f"{command} --data-binary {shlex.quote(text)}"
 
 
-def _hider(key: str | None) -> Any:  # noqa: ANN401 - a str -> str function
-    return (lambda text: text.replace(key, "***")) if key else (lambda text: text)
+def _struck(text: str, key: str | None) -> str:
+    """The text without the key, as it is or as a URL spells it."""
+    if key is None or len(key) < SHORTEST_SECRET:
+        return text
+    return text.replace(key, "***").replace(quote(key, safe=""), "***")
+
+
+def _blanked(data: bytes, key: str | None) -> bytes:
+    """The bytes with stars in place of the key, as long as before so that every frame keeps its place."""
+    if key is None or len(key) < SHORTEST_SECRET:
+        return data
+    for spelling in {key, quote(key, safe=""), json.dumps(key)[1:-1]}:
+        secret = spelling.encode("utf-8", "surrogatepass")
+        data = data.replace(secret, b"*" * len(secret))
+    return data
 
 
 def _masked(name: str, value: str) -> str:
@@ -180,31 +207,29 @@ def _masked(name: str, value: str) -> str:
     return f"{scheme} ***" if space and rest else "***"
 
 
-def _kept(name: str, data: bytes, hide: Any) -> dict[str, str]:  # noqa: ANN401 - a str -> str function
+def _kept(name: str, data: bytes) -> dict[str, str]:
     cut = data[:KEPT_BODY]
     note = f" [{len(data)} bytes, cut]" if len(data) > KEPT_BODY else ""
     try:
-        return {name: hide(cut.decode("utf-8", "strict" if not note else "ignore")) + note}
+        return {name: cut.decode("utf-8", "strict" if not note else "ignore") + note}
     except UnicodeDecodeError:
         return {f"{name}_base64": base64.b64encode(cut).decode()}
 
 
-def _frames(frames: tuple[Frame, ...], hide: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a str -> str function
-    kept, size = [], 0
+def _frames(frames: tuple[Frame, ...], body: bytes) -> list[dict[str, Any]]:
+    """The frames as the report keeps them, cut from the body in which the key was struck out over their borders."""
+    kept: list[dict[str, Any]] = []
+    position = 0
     for frame in frames:
-        size += len(frame.data)
-        if size > KEPT_BODY * 2:
-            kept.append(
-                {
-                    "t": round(frame.t, 6),
-                    "text": f"[cut: {sum(len(f.data) for f in frames)} bytes in {len(frames)} frames]",
-                }
-            )
-            break
+        data = body[position : position + len(frame.data)]
+        position += len(frame.data)
         entry: dict[str, Any] = {"t": round(frame.t, 6)}
+        if position > KEPT_BODY * 2:
+            entry["text"] = f"[cut: {len(body)} bytes in {len(frames)} frames]"
+            return [*kept, entry]
         try:
-            entry["text"] = hide(frame.data.decode("utf-8"))
+            entry["text"] = data.decode("utf-8")
         except UnicodeDecodeError:
-            entry["base64"] = base64.b64encode(hide(frame.data.decode("latin-1")).encode("latin-1", "replace")).decode()
+            entry["base64"] = base64.b64encode(data).decode()
         kept.append(entry)
     return kept

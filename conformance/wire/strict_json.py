@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["NotJson", "read"]
+
+DEEPEST = 128  # far beyond any answer, and little enough that whoever walks the value needs no care
 
 
 class NotJson(ValueError):
@@ -22,9 +27,11 @@ def read(data: bytes | str) -> tuple[Any, list[str]]:
     try:
         value = json.loads(text, parse_constant=_constants(departures), object_pairs_hook=_pairs(departures))
     except RecursionError:
-        raise NotJson("nested too deep to read") from None
+        raise NotJson(f"nested more than {DEEPEST} deep") from None
     except ValueError as error:
         raise NotJson(str(error)) from error
+    if text.count("[") + text.count("{") > DEEPEST and _deeper(value, DEEPEST):
+        raise NotJson(f"nested more than {DEEPEST} deep")
     if "\\u" in text and _has_surrogate(value):
         departures.append("a lone surrogate in a string")
     return value, departures
@@ -63,9 +70,22 @@ def _pairs(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook signatur
     return pairs
 
 
+def _deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether arrays and objects are nested over so many levels. Level by level, so without recursion."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [member for holder in layer for member in _members(holder)]
+    return bool(layer)
+
+
 def _has_surrogate(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
         return any("\ud800" <= c <= "\udfff" for c in value)
+    names = value if isinstance(value, dict) else ()
+    return any(map(_has_surrogate, names)) or any(map(_has_surrogate, _members(value)))
+
+
+def _members(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
-        return any(_has_surrogate(k) or _has_surrogate(v) for k, v in value.items())
-    return isinstance(value, list) and any(_has_surrogate(v) for v in value)
+        return value.values()
+    return value if isinstance(value, list) else ()
