@@ -1,6 +1,8 @@
 """Faults to inject, each small and each at the place where a real server would go wrong.
 
 `every` lists the checks that turn red in every dialect whose document asks for them, a dialect's name those of that one.
+A check is named by its full id, by its id without argument (all of them), or, where only one rule of many fields is
+broken, as id and rule: `request.rejects:range` is every `request.rejects[FIELD:range]`.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from reference_server.alterations import Catalogue
-from reference_server.engine import Finish
+from reference_server.engine import Finish, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +23,34 @@ if TYPE_CHECKING:
     from reference_server.errors import ApiError, Refusal
     from reference_server.wire import Order
 
-__all__ = ["FAULTS", "requirements"]
+__all__ = ["FAULTS", "breaks", "requirements"]
 
 FAULTS = Catalogue()
 Json = dict[str, Any]
 Head = tuple[int, dict[str, str]]
 
 
+KEYLESS = (
+    "auth.missing-key",
+    "auth.wrong-key",
+    "auth.other-scheme",
+    "auth.empty-bearer",
+    "auth.every-path",
+    "auth.streamed-request-refused",
+)
+LIMITS = ("chat.max-tokens-bounds", "chat.length-finish", "usage.within-limit", "request.token-limit-aliases")
+RULES = ("range", "items", "enum", "format", "empty", "length", "pattern")
+
+
+def _told(*causes: str) -> tuple[str, ...]:
+    """The checks that look at how these causes are answered."""
+    return tuple(f"errors.{what}[{cause}]" for what in ("status", "type", "code") for cause in causes)
+
+
 # service
 
 
-@FAULTS.at("refusal", every=("service.get-is-refused", "service.no-server-error"))
+@FAULTS.at("refusal", every=("service.get-is-refused", "service.get-lists-or-refuses", "service.method-refused"))
 def get_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     """A wrong method is answered with 500."""
     return replace(refusal, status=500) if error.cause == "method_not_allowed" else refusal
@@ -43,7 +62,7 @@ def answer_as_text(head: Head, trail: Trail) -> Head:
     return head if trail.order.stream else (head[0], {**head[1], "content-type": "text/plain"})
 
 
-@FAULTS.at("write", every=("service.strict-json",))
+@FAULTS.at("write", every=("service.strict-json[syntax]",))
 def garbage_after_json(pieces: list[bytes], _: object) -> list[bytes]:
     """A NUL byte follows every whole answer."""
     return [piece if piece.endswith(b"\n\n") else piece + b"\x00" for piece in pieces]
@@ -52,9 +71,7 @@ def garbage_after_json(pieces: list[bytes], _: object) -> list[bytes]:
 # auth
 
 
-@FAULTS.at(
-    "skip", every=("auth.wrong-key", "auth.missing-key", "auth.other-scheme", "auth.empty-bearer", "auth.every-path")
-)
+@FAULTS.at("skip", every=(*KEYLESS, *_told("no_key", "bad_key")))
 def bad_key_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
     """Any key is accepted, and none as well."""
     return skipped | {"auth"}
@@ -63,21 +80,36 @@ def bad_key_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
 # request
 
 
-@FAULTS.at("refusal", every=("request.malformed-json", "service.no-server-error"))
+@FAULTS.at(
+    "refusal",
+    every=(
+        "request.malformed-json",
+        "request.empty-body",
+        "request.hostile-json",
+        "service.no-server-error",
+        "errors.status[malformed_json]",
+    ),
+)
 def server_error_on_malformed_json(refusal: Refusal, error: ApiError) -> Refusal:
     """A body that is not JSON is answered with 500."""
     return replace(refusal, status=500) if error.cause == "malformed_json" else refusal
 
 
-@FAULTS.at("skip", every=("request.unknown-model",))
+@FAULTS.at(
+    "skip",
+    every=("request.unknown-model", "request.unknown-model-in-project", "errors.marker", *_told("unknown_model")),
+)
 def unknown_model_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
     """Every model id is accepted and echoed."""
     return skipped | {"unknown_model"}
 
 
-@FAULTS.at("skip", every=("request.rejects",))
-def range_not_checked(skipped: frozenset[str], _: object) -> frozenset[str]:
-    """Values outside the documented ranges are accepted."""
+@FAULTS.at(
+    "skip",
+    every=(*(f"request.rejects:{rule}" for rule in RULES), "request.empty-messages", *_told("out_of_range")),
+)
+def values_not_checked(skipped: frozenset[str], _: object) -> frozenset[str]:
+    """Values outside the documented ranges, lists and forms are accepted."""
     return skipped | {"out_of_range"}
 
 
@@ -90,7 +122,7 @@ def stop_ignored(order: Order, _: object) -> Order:
     return replace(order, chat=replace(order.chat, stop=()))
 
 
-@FAULTS.at("order", every=("chat.max-tokens-bounds", "usage.within-limit", "chat.length-finish"))
+@FAULTS.at("order", every=LIMITS)
 def limit_ignored(order: Order, _: object) -> Order:
     """Token limits are accepted and ignored."""
     return replace(order, chat=replace(order.chat, max_tokens=None))
@@ -102,13 +134,13 @@ def finish_stop_at_limit(events: list[Event], _: object) -> list[Event]:
     return [Finish(event.choice, "stop") if _is_cut(event) else event for event in events]
 
 
-@FAULTS.at("body", every=("chat.ids-unique",))
+@FAULTS.at("body", every=("chat.ids-unique", "service.concurrent-answers"))
 def same_id_again(body: Json, _: object) -> Json:
-    """Every answer has the same id."""
-    return {**body, "id": "chatcmpl-1"}
+    """Every whole answer has the same id."""
+    return {**body, "id": f"{body['id'].partition('-')[0]}-1"}
 
 
-@FAULTS.at("document", every=("chat.text-clean",))
+@FAULTS.at("document", every=("chat.text-clean[replacement]",))
 def replacement_char(document: Json, _: object) -> Json:
     """A character is lost on the way and U+FFFD stands in its place."""
     return {**document, "choices": [_damaged(choice) for choice in document["choices"]]}
@@ -116,26 +148,32 @@ def replacement_char(document: Json, _: object) -> Json:
 
 @FAULTS.at("body", every=("chat.n-choices",))
 def one_choice_only(body: Json, _: object) -> Json:
-    """`n` is accepted and one choice comes."""
+    """`n` is accepted and one choice comes in whole answers."""
     return {**body, "choices": body["choices"][:1]}
 
 
 # stream
 
 
-@FAULTS.at("tail", every=("stream.done", "stream.no-truncation"))
+@FAULTS.at("tail", every=("stream.done",))
 def done_missing(tail: list[bytes], _: object) -> list[bytes]:
     """Streams end without [DONE]."""
     return [frame for frame in tail if b"[DONE]" not in frame]
 
 
 @FAULTS.at("tail", every=("stream.done",))
-def event_after_done(tail: list[bytes], _: object) -> list[bytes]:
-    """One more event follows [DONE]."""
-    return [*tail, b'data: {"choices":[]}\n\n']
+def event_after_done(tail: list[bytes], trail: Trail) -> list[bytes]:
+    """The last chunk comes once more after [DONE]."""
+    return [*tail, trail.memo.get("last", b"")]
 
 
-@FAULTS.at("chunks", every=("stream.finish-once",))
+@FAULTS.at("frame", "event-after-done")
+def _remember(frame: bytes, trail: Trail) -> bytes:
+    trail.memo["last"] = frame
+    return frame
+
+
+@FAULTS.at("chunks", every=("stream.finish-once", "stream.n-choices", "stream.equals-plain"))
 def finish_reason_missing(chunks: list[Json], _: object) -> list[Json]:
     """No chunk says why the answer ended."""
     return [{**chunk, "choices": [_unfinished(choice) for choice in chunk["choices"]]} for chunk in chunks]
@@ -154,18 +192,32 @@ def id_changes_in_stream(chunks: list[Json], trail: Trail) -> list[Json]:
 @FAULTS.at("chunks", every=("stream.incremental", "stream.equals-plain"))
 def cumulative_deltas(chunks: list[Json], trail: Trail) -> list[Json]:
     """Every delta repeats all of the text so far."""
-    for choice in (choice for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")):
+    for choice in _speaking(chunks):
         said = trail.memo.get(choice.get("index", 0), "") + choice["delta"]["content"]
         trail.memo[choice.get("index", 0)] = choice["delta"]["content"] = said
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.equals-plain", "stream.text-present"))
+@FAULTS.at("chunks", every=("stream.equals-plain",))
 def first_text_lost(chunks: list[Json], trail: Trail) -> list[Json]:
     """The first piece of text never arrives."""
-    for choice in (choice for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")):
+    for choice in _speaking(chunks):
         if choice.get("index", 0) not in trail.memo:
             trail.memo[choice.get("index", 0)] = choice["delta"]["content"] = ""
+    return chunks
+
+
+@FAULTS.at("chunks", every=("stream.n-choices",))
+def index_always_zero(chunks: list[Json], _: object) -> list[Json]:
+    """Chunks of every choice say that they are of the first."""
+    return [{**chunk, "choices": [_first(choice) for choice in chunk["choices"]]} for chunk in chunks]
+
+
+@FAULTS.at("chunks", every=("stream.role-first",))
+def role_missing(chunks: list[Json], _: object) -> list[Json]:
+    """No delta has a role."""
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        choice["delta"].pop("role", None)
     return chunks
 
 
@@ -175,7 +227,7 @@ def content_type_json_on_stream(head: Head, trail: Trail) -> Head:
     return (head[0], {**head[1], "content-type": "application/json"}) if trail.order.stream else head
 
 
-@FAULTS.at("frame", every=("stream.framing",))
+@FAULTS.at("frame", every=("stream.framing", "stream.json-chunks", "stream.done", "stream.text-present"))
 def no_blank_lines(frame: bytes, _: object) -> bytes:
     """Events are not separated by blank lines."""
     return frame.replace(b"\n\n", b"\n")
@@ -192,18 +244,16 @@ def usage_sum_wrong(document: Json, _: object) -> Json:
     return document
 
 
-@FAULTS.at("body", every=("usage.prompt-positive", "usage.grows-with-prompt", "usage.sum"))
+@FAULTS.at("body", every=("usage.prompt-positive", "usage.grows-with-prompt"))
 def prompt_not_counted(body: Json, _: object) -> Json:
     """The prompt is counted as no tokens in whole answers."""
-    body["usage"]["prompt_tokens"] = 0
-    return body
+    return {**body, "usage": {**body["usage"], "prompt_tokens": 0, "total_tokens": body["usage"]["completion_tokens"]}}
 
 
 @FAULTS.at("chunks", every=("usage.stream-once",))
-def usage_on_every_chunk(chunks: list[Json], trail: Trail) -> list[Json]:
-    """A stream that has usage has it on every chunk."""
-    told = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    return [{**chunk, "usage": chunk.get("usage") or told} if trail.order.include_usage else chunk for chunk in chunks]
+def usage_twice(chunks: list[Json], _: object) -> list[Json]:
+    """The chunk with usage comes twice."""
+    return [copy for chunk in chunks for copy in ([chunk, {**chunk, "choices": []}] if chunk.get("usage") else [chunk])]
 
 
 # errors
@@ -218,8 +268,20 @@ def error_envelope_detail(refusal: Refusal, error: ApiError) -> Refusal:
 @FAULTS.at("refusal", every=("errors.message-useful",))
 def trace_in_message(refusal: Refusal, error: ApiError) -> Refusal:
     """Messages of refusals show the server's inside."""
-    error.message = f'Traceback (most recent call last): File "/srv/app/main.py", line 1: {error.message}'
-    return replace(refusal, body=_with_message(refusal.body, error.message))
+    says = f'Traceback (most recent call last): File "/srv/app/main.py", line 1: {error.message}'
+    return replace(refusal, body=_with_message(refusal.body, says))
+
+
+@FAULTS.at("refusal", every=("errors.param-names-field",))
+def param_names_another_field(refusal: Refusal, _: object) -> Refusal:
+    """Where a refusal names a field it names the wrong one."""
+    if (
+        not isinstance(refusal.body, dict)
+        or not isinstance(refusal.body["error"], dict)
+        or not refusal.body["error"].get("param")
+    ):
+        return refusal
+    return replace(refusal, body={"error": {**refusal.body["error"], "param": "service_tier"}})
 
 
 @FAULTS.at("refusal", every=("limits.retry-after",))
@@ -228,12 +290,34 @@ def retry_after_missing(refusal: Refusal, _: object) -> Refusal:
     return replace(refusal, headers={k: v for k, v in refusal.headers.items() if k != "retry-after"})
 
 
+# tools
+
+
+@FAULTS.at("events", every=("tools.finish",))
+def calls_finish_with_stop(events: list[Event], _: object) -> list[Event]:
+    """An answer that calls tools says `stop`."""
+    return [Finish(e.choice, "stop") if isinstance(e, Finish) and e.reason == "tool_calls" else e for e in events]
+
+
+@FAULTS.at("events", every=("tools.ids-unique",))
+def calls_share_an_id(events: list[Event], _: object) -> list[Event]:
+    """All tool calls have one id."""
+    return [replace(e, id="call_1") if isinstance(e, ToolCall) and e.id is not None else e for e in events]
+
+
 def requirements(fault: Alteration, dialect: Dialect) -> Iterator[Requirement]:
-    """The rows of a dialect that this fault turns red: those that list a broken check, with any argument if it names none."""
+    """The rows of a dialect that this fault turns red: those that list a check which it breaks."""
     broken = fault.broken(dialect.id)
     for row in dialect.requirements:
-        if any(check in broken or check.partition("[")[0] in broken for check in row.checks):
+        if any(breaks(name, check) for name in broken for check in row.checks):
             yield row
+
+
+def breaks(name: str, check: str) -> bool:
+    """Whether a declared name means this check, which stands in a row with its argument."""
+    base, _, argument = check.removesuffix("]").partition("[")
+    rule = argument.partition(":")[2]
+    return name in (check, base, f"{base}[{argument.partition('=')[0]}]") or (bool(rule) and name == f"{base}:{rule}")
 
 
 def _is_cut(event: Event) -> TypeGuard[Finish]:
@@ -248,6 +332,14 @@ def _damaged(choice: Json) -> Json:
         if said.get("content")
         else choice
     )
+
+
+def _speaking(chunks: list[Json]) -> list[Json]:
+    return [choice for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")]
+
+
+def _first(choice: Json) -> Json:
+    return {**choice, "index": 0} if "index" in choice else choice
 
 
 def _unfinished(choice: Json) -> Json:
