@@ -1,19 +1,31 @@
-"""What every test shares: no key from the outside, and examples drawn the same way on every machine."""
+"""What every test shares: no key from the outside, and examples drawn the same way on every machine.
+
+`pytest --target URL` in this folder loads this file too, because pytest looks into testpaths before it knows what will
+be collected. Such a run needs its key and draws examples by its own seed, so it is left alone.
+"""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 
-for name in [name for name in os.environ if name.startswith("CHAT_API_KEY")]:
-    del os.environ[name]
+if TYPE_CHECKING:
+    import pytest
 
-settings.register_profile(
-    "tests",
-    derandomize=True,  # a test that fails does so for everybody, every time
-    deadline=None,  # the machine may be busy
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("tests")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Shut out the keys of whoever runs the tests, and fix the examples."""
+    if config.getoption("target", None):
+        return
+    for name in [name for name in os.environ if name.startswith("CHAT_API_KEY")]:
+        del os.environ[name]
+    settings.register_profile(
+        "tests",
+        derandomize=True,  # a test that fails does so for everybody, every time
+        deadline=None,  # the machine may be busy
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    settings.load_profile("tests")
