@@ -126,19 +126,23 @@ class Chat:
 
     def plain(self) -> Reply:
         """A short whole answer, asked once a run."""
-        return self.memo("plain", self.ask)
+        reply: Reply = self.memo("plain", self.ask)
+        return reply
 
     def streamed(self) -> Reply:
         """A short streamed answer, asked once a run."""
-        return self.memo("streamed", self.stream)
+        reply: Reply = self.memo("streamed", self.stream)
+        return reply
 
     def story(self, tokens: int = 48) -> Reply:
         """A longer whole answer that the token limit cuts, asked once a run."""
-        return self.memo(f"story{tokens}", lambda: self.ask(STORY, tokens=tokens))
+        reply: Reply = self.memo(f"story{tokens}", lambda: self.ask(STORY, tokens=tokens))
+        return reply
 
     def streamed_story(self, tokens: int = 48) -> Reply:
         """A longer streamed answer that the token limit cuts, asked once a run."""
-        return self.memo(f"streamed_story{tokens}", lambda: self.stream(STORY, tokens=tokens))
+        reply: Reply = self.memo(f"streamed_story{tokens}", lambda: self.stream(STORY, tokens=tokens))
+        return reply
 
     def memo(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `make` gives
         """What `make` gave the first time; forgotten when a failure is confirmed by asking again."""

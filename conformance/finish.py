@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from rich.console import Console
@@ -45,7 +45,7 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
     """The summary by chapter, a block for each failed requirement, and where the report lies."""
     reporter.ensure_newline()
     if state.report is not None and state.path is not None:
-        colour = "standard" if reporter.hasmarkup else None
+        colour: Literal["standard"] | None = "standard" if reporter.hasmarkup else None
         console = Console(file=reporter._tw._file, color_system=colour, force_terminal=reporter.hasmarkup)  # noqa: SLF001 - the file that pytest writes to, which -s and capture decide
         terminal.summarise(
             state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from conformance.verdict import Outcome
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from conformance.results import Results
     from conformance.selection import Selection
     from conformance.target import Embedded
+    from reports.baseline import Baseline
+    from reports.model import Report
 
 __all__ = ["OUTCOME", "STATE", "State"]
 
@@ -40,4 +44,4 @@ class State:
 
 
 STATE = pytest.StashKey[State]()
-OUTCOME = pytest.StashKey["Outcome"]()
+OUTCOME = pytest.StashKey[Outcome]()

@@ -98,7 +98,8 @@ def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Ite
     checks = [item for item in items if isinstance(item, pytest.Function) and info(item.function) is not None]
     others = [item for item in items if item not in set(checks)]
     _note_unknown(state, checks)
-    kept, dropped = [], []
+    kept: list[pytest.Function] = []
+    dropped: list[pytest.Item] = []
     for item in checks:
         reason = _left_out(state, item)
         if reason and state.selection.lists(check_id(item)):

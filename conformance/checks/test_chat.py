@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conformance.chat import STORY
 from conformance.fields import Field
@@ -10,6 +10,8 @@ from conformance.reply import asked, dig
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conformance.chat import Chat
     from conformance.explore import Explorer
     from conformance.reply import Reply
@@ -180,7 +182,7 @@ def test_stop_cuts(chat: Chat) -> None:
     word, full = _stop_word(chat)
     for form in _forms(chat, word):
         for streamed in (False, True):
-            reply = chat.ask(COUNTING, tokens=64, stop=form, temperature=0, **({"stream": True} if streamed else {}))
+            reply = chat.ask(COUNTING, tokens=64, stop=form, temperature=0, **_streaming(streamed))
             if word in reply.text:
                 raise Mismatch(f"a text without the stop sequence {word!r}", f"{reply.text[:120]!r}", reply.exchange)
             expected = full[: full.index(word)]
@@ -198,9 +200,7 @@ def test_stop_finish(chat: Chat) -> None:
     """An answer that a stop sequence ends is a part of what it would be, with the finish reason `stop`."""
     word, full = _stop_word(chat)
     for streamed in (False, True):
-        reply = chat.ask(
-            COUNTING, tokens=64, stop=_forms(chat, word)[-1], temperature=0, **({"stream": True} if streamed else {})
-        )
+        reply = chat.ask(COUNTING, tokens=64, stop=_forms(chat, word)[-1], temperature=0, **_streaming(streamed))
         if len(reply.text) >= len(full) and full.startswith(reply.text[: len(full)]):
             raise Mismatch(
                 f"an answer that ends at the stop sequence {word!r}",
@@ -258,6 +258,10 @@ def test_timeout_enforced(chat: Chat) -> None:
         raise Mismatch(f"an end within 1 s and {slack:g} s of slack", f"it took {exchange.seconds:.1f} s", exchange)
 
 
+def _streaming(streamed: bool) -> dict[str, Any]:  # noqa: FBT001 - both ways of asking
+    return {"stream": True} if streamed else {}
+
+
 def _cut_by_limit(reply: Reply, tokens: int) -> None:
     count = reply.count("completion_tokens")
     if count is None and reply.streamed and len(reply.chunks) < tokens:
@@ -293,7 +297,7 @@ def _forms(chat: Chat, word: str) -> list[str | list[str]]:
     return [*forms, ["\u2603never", word]] if "array" in kinds else forms
 
 
-def _stains(text: str, prompt: str, part: str):  # noqa: ANN202 - an iterator of strings
+def _stains(text: str, prompt: str, part: str) -> Iterator[str]:
     if part in ("", "replacement") and "\ufffd" in text and "\ufffd" not in prompt:
         yield "U+FFFD"
     if part in ("", "surrogates") and any("\ud800" <= c <= "\udfff" for c in text):

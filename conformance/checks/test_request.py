@@ -23,7 +23,7 @@ MULTI_TURN = [
     {"role": "user", "content": "Say hi again"},
 ]
 PATIENCE = 45.0
-OTHER_FIELDS = {
+OTHER_FIELDS: Json = {
     "top_p": 0.9,
     "stop": ["###"],
     "n": 1,
@@ -133,8 +133,9 @@ def test_json_spelling(chat: Chat) -> None:
 def test_unknown_model(chat: Chat) -> None:
     """A model that nobody offers is refused with one of the documented statuses, streamed or not."""
     cause = chat.dialect.cause("unknown_model")
-    for extra in ({}, {"stream": True}):
-        chat.refused(chat.post(chat.body(model=chat.dialect.models.unknown, **extra)), *(cause.status if cause else ()))
+    for streamed in (False, True):
+        body = chat.body(model=chat.dialect.models.unknown, stream=streamed)
+        chat.refused(chat.post(body), *(cause.status if cause else ()))
 
 
 @check("request.unknown-field")
@@ -214,7 +215,7 @@ def test_multi_turn(chat: Chat) -> None:
 def test_token_limit_aliases(chat: Chat) -> None:
     """Each documented field that bounds the answer's tokens bounds them."""
     for name in chat.dialect.request.token_limits:
-        reply = chat.ask(STORY, tokens=None, **{name: 7})
+        reply = chat.accepted(chat.post(chat.body(STORY, tokens=None) | {name: 7}))
         count = reply.count("completion_tokens")
         if count is None:
             raise Inconclusive("the answer does not say how many tokens it has")

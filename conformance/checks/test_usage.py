@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-ASK_USAGE = {"stream_options": {"include_usage": True}}
+ASK_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 LONGER = "Here is a much longer prompt. " * 20 + HI
 
 
@@ -61,7 +61,8 @@ def test_within_limit(reply: Reply, dialect: Dialect) -> None:
     count = reply.count("completion_tokens")
     if count is None or not limits:
         raise NotApplicable("no count, or no limit")
-    choices = body.get("n") if isinstance(body.get("n"), int) and body.get("n") else 1
+    asked_for = body.get("n")
+    choices = asked_for if isinstance(asked_for, int) and asked_for > 0 else 1
     if count > min(limits) * choices:
         raise Mismatch(f"at most {min(limits) * choices} completion tokens", f"{count}", reply.exchange)
 
@@ -189,12 +190,9 @@ def test_stream_equals_plain(chat: Chat) -> None:
 
 def _adds_up(reply: Reply) -> None:
     for usage in reply.usages:
-        prompt, completion, total = (usage.get(name) for name in COUNTS)
-        if (
-            all(isinstance(n, int) and not isinstance(n, bool) for n in (prompt, completion, total))
-            and total != prompt + completion
-        ):
-            raise Mismatch(f"total_tokens {prompt + completion}", f"{total}", reply.exchange)
+        counts = [n for name in COUNTS if isinstance(n := usage.get(name), int) and not isinstance(n, bool)]
+        if len(counts) == len(COUNTS) and counts[2] != counts[0] + counts[1]:
+            raise Mismatch(f"total_tokens {counts[0] + counts[1]}", f"{counts[2]}", reply.exchange)
 
 
 def _has_counts(reply: Reply) -> None:
