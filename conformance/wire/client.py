@@ -87,9 +87,9 @@ class Client:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
-        self._http = httpx.Client(
-            trust_env=False, follow_redirects=False, limits=limits, timeout=self._timeout(self.timeouts.total)
-        )
+        # The transport alone: a whole client would add headers, keep cookies and stumble over bad redirects. Of the
+        # environment it reads SSL_CERT_FILE and SSL_CERT_DIR, and no proxies.
+        self._http = httpx.HTTPTransport(limits=limits)
 
     def close(self) -> None:
         """Close all connections."""
@@ -127,7 +127,7 @@ class _Attempt:
     number: str
     request: Request
     total: float
-    http: httpx.Client
+    http: httpx.HTTPTransport
     timeout: httpx.Timeout
     undefined: bool = False
     status: int | None = None
@@ -169,10 +169,14 @@ class _Attempt:
     def _once(self, url: str, stop_after: int | None, pieces: Iterable[bytes] | None) -> str | None:
         """Send to this URL; the URL to go on to, when the answer is a redirect within the origin."""
         content = pieces if pieces is not None else self.request.body
-        message = self.http.build_request(
-            self.request.method, url, headers=list(self.request.headers), content=content or None, timeout=self.timeout
+        message = httpx.Request(
+            self.request.method,
+            url,
+            headers=list(self.request.headers),
+            content=content or None,
+            extensions={"timeout": self.timeout.as_dict()},
         )
-        response = self.http.send(message, stream=True)
+        response = self.http.handle_request(message)
         try:
             self.status = response.status_code
             self.headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw)
@@ -185,7 +189,10 @@ class _Attempt:
         location = response.headers.get("location")
         if response.status_code not in SAME_METHOD or not location:
             return None
-        target = url.join(location)
+        try:
+            target = url.join(location)
+        except httpx.InvalidURL:
+            return None
         same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
         return str(target) if same else None
 
