@@ -51,7 +51,8 @@ class Plain(Response):
         if not self._alterations.any("write"):
             await super().__call__(scope, receive, send)
             return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         for piece in self._alterations.apply("write", [bytes(self.body)]):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)

@@ -39,7 +39,7 @@ KEYLESS = (
     "auth.streamed-request-refused",
 )
 LIMITS = ("chat.max-tokens-bounds", "chat.length-finish", "usage.within-limit", "request.token-limit-aliases")
-RULES = ("range", "items", "enum", "format", "empty", "length", "pattern")
+RULES = ("range", "items", "enum", "format", "length", "pattern")
 
 
 def _told(*causes: str) -> tuple[str, ...]:
@@ -50,7 +50,15 @@ def _told(*causes: str) -> tuple[str, ...]:
 # service
 
 
-@FAULTS.at("refusal", every=("service.get-is-refused", "service.get-lists-or-refuses", "service.method-refused"))
+@FAULTS.at(
+    "refusal",
+    every=(
+        "service.get-is-refused",
+        "service.get-lists-or-refuses",
+        "service.method-refused",
+        "service.no-server-error",
+    ),
+)
 def get_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     """A wrong method is answered with 500."""
     return replace(refusal, status=500) if error.cause == "method_not_allowed" else refusal
@@ -106,7 +114,12 @@ def unknown_model_accepted(skipped: frozenset[str], _: object) -> frozenset[str]
 
 @FAULTS.at(
     "skip",
-    every=(*(f"request.rejects:{rule}" for rule in RULES), "request.empty-messages", *_told("out_of_range")),
+    every=(
+        *(f"request.rejects:{rule}" for rule in RULES),
+        "request.empty-messages",
+        "errors.status[out_of_range]",
+        "errors.type[out_of_range]",
+    ),
 )
 def values_not_checked(skipped: frozenset[str], _: object) -> frozenset[str]:
     """Values outside the documented ranges, lists and forms are accepted."""
