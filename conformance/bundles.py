@@ -99,8 +99,10 @@ def _bundles(chat: Chat) -> Iterator[list[tuple[Spot, Any]]]:
 
 def _columns(chat: Chat) -> Iterator[list[tuple[Spot, Any]]]:
     root = chat.dialect.schemas["request"]
-    for name in root["properties"]:
+    for name, rule in root["properties"].items():
         for spot in spots(root, name)[:1]:
+            if "x-excludes" in rule:  # stands for another field, which is in the bundle
+                continue
             pairs = [pair for pair in documented(root, spot) if _simple(chat, pair[0])]
             if pairs and spot.tier == "seed":
                 yield pairs

@@ -63,6 +63,7 @@ class Judge:
     exchanges: list[Exchange] = field(default_factory=list)
     violations: dict[str, Violation] = field(default_factory=dict)
     broken: dict[str, Outcome] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
     applied: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     chat: Chat | None = None
@@ -107,10 +108,11 @@ class Judge:
             return self.broken[oracle_id]
         violation = self.violations.get(oracle_id)
         if violation is None:
-            count = self.applied[oracle_id]
-            return (
-                Outcome("pass") if count else Outcome("inconclusive", "no answer of the kind that it looks at was seen")
-            )
+            if self.applied[oracle_id]:
+                return Outcome("pass")
+            if oracle_id in self.excluded:
+                return Outcome("not-applicable", self.excluded[oracle_id])
+            return Outcome("inconclusive", "no answer of the kind that it looks at was seen")
         if violation.confirmed:
             return violation.outcome
         return _transient(violation.outcome, None, violation.seen, violation.tries)
@@ -196,7 +198,8 @@ class Judge:
 
     def _apply(self, oracle: Oracle, view: Any, exchange: Exchange) -> None:  # noqa: ANN401 - what the kind says
         outcome = self._opinion(oracle, view, exchange)
-        if outcome is None:
+        if outcome.verdict == "not-applicable":
+            self.excluded[oracle.id] = outcome.reason or ""
             return
         if outcome.verdict == "error":
             self.broken[oracle.id] = outcome
@@ -206,16 +209,16 @@ class Judge:
         if outcome.verdict == "fail":
             self._note(oracle, outcome, exchange)
 
-    def _opinion(self, oracle: Oracle, view: Any, exchange: Exchange) -> Outcome | None:  # noqa: ANN401
-        """Pass, fail or error; None when the oracle says that this exchange is not for it."""
+    def _opinion(self, oracle: Oracle, view: Any, exchange: Exchange) -> Outcome:  # noqa: ANN401
+        """Pass, fail or error; not-applicable when the oracle says that this exchange is not for it."""
         try:
             oracle.call(view)
         except Mismatch as error:
             return Outcome("fail", _first_line(error), error.expected, error.observed, [exchange.id])
         except AssertionError as error:
             return Outcome("fail", _first_line(error), None, _first_line(error), [exchange.id])
-        except Conclusion:
-            return None
+        except Conclusion as conclusion:
+            return Outcome("not-applicable", str(conclusion))
         except Exception as error:  # noqa: BLE001 - the suite survives any bytes and says that the fault is its own
             return Outcome(
                 "error",

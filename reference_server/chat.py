@@ -76,7 +76,7 @@ class Chat:
 
     def _order(self, data: bytes, skipped: frozenset[str]) -> Order:
         document = strict_json.read_object(data)
-        if self.dialect.request.null_is_absent:
+        if self.dialect.request.null_is_absent and not self._schema.allows(document):
             document = validation.without_nulls(document)
         try:
             self._schema.check(document)

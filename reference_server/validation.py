@@ -30,6 +30,10 @@ class RequestSchema:
     def __init__(self, dialect: Dialect) -> None:
         self._validator = _STRICT(dialect.schemas["request"], format_checker=_FORMATS)
 
+    def allows(self, body: Json) -> bool:
+        """Whether the body satisfies the schema as it stands."""
+        return self._validator.is_valid(body)
+
     def check(self, body: Json) -> None:
         """Raise ApiError(missing_field | wrong_type | out_of_range) unless the body satisfies the schema."""
         if self._validator.is_valid(body):

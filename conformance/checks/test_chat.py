@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 DAY = 86_400
+PATIENCE = 20
 COUNTING = "Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5"
 SPECIAL_TOKENS = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|start_header_id|>", "<|end|>", "<|assistant|>",
@@ -40,9 +41,9 @@ def test_field(answer: Reply, dialect: Dialect, path: str) -> None:
 def test_ids_unique(chat: Chat) -> None:
     """Every answer has an id of its own, whole or streamed."""
     replies = [chat.ask(temperature=1), chat.ask("Say hello", temperature=1), chat.stream(temperature=1)]
-    ids = [reply.id for reply in replies]
-    if None in ids:
-        raise Inconclusive("an answer without id")
+    ids = [reply.id for reply in replies if reply.id is not None]
+    if len(ids) < 2:
+        raise Inconclusive("the answers have no id")
     if len(set(map(repr, ids))) < len(ids):
         raise Mismatch("different ids", f"{ids}", replies[-1].exchange)
 
@@ -238,11 +239,14 @@ def test_choices_independent(chat: Chat) -> None:
 def test_default_max_tokens(chat: Chat, dialect: Dialect, explore: Explorer) -> None:
     """Without a token limit an answer has at most the documented default number of tokens."""
     default = next((dialect.request.defaults.get(name) for name in dialect.request.token_limits), None)
-    if explore.examples <= 20:
-        raise Inconclusive("an answer without token limit is asked for at --depth deep only")
+    if default is None:
+        raise NotApplicable("the document states no default")
+    seconds = chat.story().exchange.seconds / 48 * default
+    if explore.examples <= 20 and seconds > PATIENCE:
+        raise Inconclusive(f"{default} tokens would take about {seconds:.0f} s at this pace; they are asked for at --depth deep")
     reply = chat.ask("Write the longest story that you can, without an end.", tokens=None)
     count = reply.count("completion_tokens")
-    if default is not None and count is not None and count > default:
+    if count is not None and count > default:
         raise Mismatch(f"at most {default} completion tokens", f"{count}", reply.exchange)
 
 

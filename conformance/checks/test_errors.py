@@ -25,6 +25,7 @@ TRACES = (
     re.compile(r"thread '[^']+' panicked at"),
     re.compile(r"(?<![\w.])/(usr|home|opt|root|app|var|srv|workspace)/[\w./-]+\.(py|go|rs|js|ts|cpp|so)\b"),
 )
+MARKERS = {"unknown_model": "EntityNotFound"}
 STATUS_ONLY = (404, 405, 413, 414, 415, 431)
 
 
@@ -96,6 +97,15 @@ def test_code(chat: Chat, cause: str) -> None:
     found = dig(exchange.json, "error", "code")
     if documented and documented.code is not None and found != documented.code:
         raise Mismatch(f"error code {documented.code!r}", f"{shown(found)} (status {exchange.status})", exchange)
+
+
+@check("errors.marker", per="cause")
+def test_marker(chat: Chat, cause: str) -> None:
+    """The mistake's message holds the word by which the vendor's clients know it."""
+    exchange = chat.refused(_provoked(chat, cause))
+    word = MARKERS.get(cause, "")
+    if word not in _message(exchange):
+        raise Mismatch(f"a message with the word {word}", f"{_message(exchange)[:100]!r}", exchange)
 
 
 @oracle("errors.message-useful")

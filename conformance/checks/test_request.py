@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import bundles
 from conformance.chat import HI, STORY, brief
 from conformance.registry import check
+from conformance.reply import dig
 from conformance.schema import Spot, place, spots, valid
 from conformance.values import CAUSES, accepted, broken, text
 from conformance.verdict import Inconclusive, Mismatch
@@ -136,6 +137,24 @@ def test_unknown_model(chat: Chat) -> None:
     for streamed in (False, True):
         body = chat.body(model=chat.dialect.models.unknown, stream=streamed)
         chat.refused(chat.post(body), *(cause.status if cause else ()))
+
+
+@check("request.default-model")
+def test_default_model(chat: Chat) -> None:
+    """A model id without its model part is answered by a default model, which the answer names."""
+    project = chat.dialect.models.default_of or chat.target.model.partition("/")[0]
+    reply = chat.ask(model=project)
+    named = [dig(choice.raw, "model") for choice in reply.choices]
+    if not named or not all(isinstance(name, str) and name for name in named):
+        raise Mismatch("the name of the model that answered in each choice", f"{named}", reply.exchange)
+
+
+@check("request.unknown-model-in-project")
+def test_unknown_model_in_project(chat: Chat) -> None:
+    """A model that the project does not have is refused."""
+    cause = chat.dialect.cause("unknown_model")
+    project = chat.target.model.partition("/")[0]
+    chat.refused(chat.post(chat.body(model=f"{project}/no-such-model-7f3a")), *(cause.status if cause else ()))
 
 
 @check("request.unknown-field")

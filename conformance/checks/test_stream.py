@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.chat import STORY
 from conformance.fields import Field
 from conformance.registry import check, oracle
-from conformance.reply import dig
+from conformance.reply import asked, dig
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
@@ -110,10 +110,14 @@ def test_created_constant(stream: Reply) -> None:
     _constant(stream, "created")
 
 
-@oracle("stream.session-constant")
-def test_session_constant(stream: Reply) -> None:
-    """All chunks of one stream have the same session id."""
+@oracle("stream.session-id-constant")
+def test_session_id_constant(stream: Reply) -> None:
+    """All chunks of one stream have the same session id, the one that was asked for if any was."""
     _constant(stream, "session_id")
+    wanted = asked(stream.exchange).get("session_id")
+    found = next((c.value.get("session_id") for c in stream.chunks if isinstance(c.value, dict)), None)
+    if isinstance(wanted, str) and isinstance(found, str) and found.lower() != wanted.lower():
+        raise Mismatch(f"session_id {wanted!r}", f"{found!r}", stream.exchange)
 
 
 @oracle("stream.finish-once")
