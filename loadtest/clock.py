@@ -12,16 +12,11 @@ import socket
 import struct
 import sys
 from time import monotonic_ns, time_ns
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["ANCILLARY_BYTES", "ClockWatch", "Deadline", "ask_for_stamps", "stamp_of"]
+__all__ = ["ANCILLARY_BYTES", "ClockWatch", "Deadline", "ask_for_stamps"]
 
 SO_TIMESTAMPNS = 35  # Linux: asm-generic/socket.h; Python has no name for it
 ANCILLARY_BYTES = 64
-_TIMESPEC = struct.Struct("qq").unpack
 TFD_NONBLOCK = os.O_NONBLOCK
 TFD_TIMER_ABSTIME = 1
 CLOCK_MONOTONIC = 1
@@ -36,15 +31,6 @@ def ask_for_stamps(sock: socket.socket) -> bool:
     except OSError:
         return False
     return True
-
-
-def stamp_of(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
-    """The kernel's receive time in ns of the last segment of a read; None when there is none."""
-    for _level, kind, data in ancillary:
-        if kind == SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC(data)
-            return int(seconds) * 1_000_000_000 + int(nanoseconds)
-    return None
 
 
 class ClockWatch:

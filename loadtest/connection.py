@@ -11,46 +11,27 @@ only recvmsg on the socket itself sees the kernel's stamps.
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from loadtest.clock import ANCILLARY_BYTES, stamp_of
+from loadtest.clock import ANCILLARY_BYTES
+from loadtest.framing import FramingError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-__all__ = ["Busy", "Connection", "Parser", "Response", "TlsConnection"]
+    from loadtest.framing import Framing
+
+__all__ = ["Busy", "Connection", "Response", "TlsConnection"]
 
 BUFFER = 16384
 SHORT = 48
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 Fault = tuple[str, str]
 Read = tuple[list[tuple[int, int, bytes]], int, int, bytes]
-
-
-class Parser(Protocol):
-    """What the connection needs of an HTTP/1.1 response parser."""
-
-    complete: bool
-    head_done: bool
-    chunked: bool
-    closing: bool
-    headers: dict[str, str]
-
-    @property
-    def status(self) -> int:
-        """The response's status."""
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes. Raises ValueError for what is no HTTP."""
-
-    def take(self) -> bytes:
-        """The body bytes since the last call."""
-
-    def ends_at_eof(self) -> bool:
-        """Whether the end of the connection is the end of the body."""
 
 
 @dataclass(slots=True)
@@ -62,59 +43,61 @@ class Busy:
 
 @dataclass(slots=True)
 class Response:
-    """The raw reads of one response; `fault` is None when the parser saw its end."""
+    """The raw reads of one response; `fault` is None when its framing ended as HTTP wants."""
 
     reads: list[Read]
     bodies: list[bytes]
-    parser: Parser
+    framing: Framing
     fault: Fault | None = None
     stamped: bool = True
-    _lags: list[int] = field(default_factory=list)
 
-    def readings(self, start: int, end: int) -> list[tuple[int, int, bytes]]:
-        """(stamp, busy before, body) of reads start..end; parses what was left unparsed, and collects the lags."""
-        out = []
-        for index in range(start, min(end, len(self.reads))):
-            ancillary, seen, busy, data = self.reads[index]
-            if index >= len(self.bodies):
-                self._parse(data)
-            at = stamp_of(ancillary) if ancillary else None
-            if at is None:
-                at = seen
-                self.stamped = False
-            else:
-                self._lags.append((seen - at) // 1000)
-            out.append((at, busy, self.bodies[index]))
-        return out
+    def readings(self, start: int, end: int) -> tuple[list[tuple[int, int, bytes]], list[int]]:
+        """((stamp, busy before, body) of reads start..end, how many us after its stamp each was seen).
 
-    def take_lags(self) -> list[int]:
-        """How long after the kernel's stamp each read was seen, in us."""
-        lags, self._lags = self._lags, []
-        return lags
-
-    def _parse(self, data: bytes) -> None:
+        Parses what was left unparsed. Without kernel stamps a read's stamp is when it was seen, and there are no lags.
+        """
+        reads = self.reads[start:end]
+        if len(self.bodies) < start + len(reads):
+            self._parse(self.reads[len(self.bodies) : end])
+        bodies = self.bodies[start : start + len(reads)]
         try:
-            self.parser.feed(data)
-        except ValueError as error:
+            packed = b"".join([read[0][0][2] for read in reads])
+            words = struct.unpack(f"{2 * len(reads)}q", packed)
+        except (IndexError, struct.error):
+            self.stamped = False
+            return [(read[1], read[2], body) for read, body in zip(reads, bodies, strict=True)], []
+        stamps = [second * 1_000_000_000 + ns for second, ns in zip(words[::2], words[1::2], strict=True)]
+        lags = [(read[1] - at) // 1000 for read, at in zip(reads, stamps, strict=True)]
+        return [(at, read[2], body) for at, read, body in zip(stamps, reads, bodies, strict=True)], lags
+
+    def _parse(self, reads: list[Read]) -> None:
+        try:
+            parse(self.framing, reads, self.bodies)
+        except FramingError as error:
             self.fault = self.fault or ("malformed_http", str(error))
-        self.bodies.append(self.parser.take())
+        self.bodies += [b""] * (len(self.reads) - len(self.bodies))
+
+
+def parse(framing: Framing, reads: list[Read], bodies: list[bytes]) -> None:
+    """Add what each of these reads holds of the body. Raises FramingError."""
+    bodies += framing.feed_all([read[3] for read in reads])
 
 
 class Connection:
     """A connected non-blocking socket. `begin` opens one exchange; `done` is called once with its Response."""
 
-    def __init__(self, sock: socket.socket, parser: Callable[[], Parser], busy: Busy) -> None:
+    def __init__(self, sock: socket.socket, framing: Callable[[], Framing], busy: Busy) -> None:
         self.sock = sock
         self.dead = False
         self.used = 0
         self.connect_ms: float | None = None
         self._recvmsg = sock.recvmsg
-        self._new_parser = parser
+        self._new_framing = framing
         self._busy = busy
         self._done: Callable[[Response], None] | None = None
         self._reads: list[Read] = []
         self._bodies: list[bytes] = []
-        self._parser = parser()
+        self._framing = framing()
         self._careful = True
 
     def fileno(self) -> int:
@@ -138,7 +121,7 @@ class Connection:
         self._bodies = []
         self._careful = True
         if self.used:
-            self._parser = self._new_parser()
+            self._framing = self._new_framing()
         self.used += 1
 
     def send(self, data: bytes) -> bytes:
@@ -196,16 +179,14 @@ class Connection:
 
     def _parse(self) -> None:
         try:
-            for read in self._reads[len(self._bodies) :]:
-                self._parser.feed(read[3])
-                self._bodies.append(self._parser.take())
-        except ValueError as error:
+            parse(self._framing, self._reads[len(self._bodies) :], self._bodies)
+        except FramingError as error:
             self._end(("malformed_http", str(error)))
             return
-        if self._parser.complete:
+        if self._framing.complete:
             self._end(None)
-        elif self._parser.head_done:
-            self._careful = not self._parser.chunked
+        else:
+            self._careful = not self._framing.mode.startswith("chunk")
 
     def _eof(self) -> None:
         if not self._reads:
@@ -214,7 +195,7 @@ class Connection:
         self._parse()
         if self._done is None:
             self.dead = True
-        elif self._parser.ends_at_eof():
+        elif self._framing.end():
             self.dead = True
             self._end(None)
         else:
@@ -222,10 +203,10 @@ class Connection:
 
     def _end(self, fault: Fault | None) -> None:
         done, self._done = self._done, None
-        if fault is not None or self._parser.closing:
+        if fault is not None or self._framing.closing:
             self.dead = True
         self._careful = True
-        response = Response(self._reads, self._bodies, self._parser, fault)
+        response = Response(self._reads, self._bodies, self._framing, fault)
         self._reads, self._bodies = [], []
         if done is not None:
             done(response)
@@ -235,9 +216,9 @@ class TlsConnection(Connection):
     """The same over TLS: ciphertext comes by recvmsg with its stamp and goes through a memory BIO."""
 
     def __init__(
-        self, sock: socket.socket, parser: Callable[[], Parser], busy: Busy, context: ssl.SSLContext, host: str
+        self, sock: socket.socket, framing: Callable[[], Framing], busy: Busy, context: ssl.SSLContext, host: str
     ) -> None:
-        super().__init__(sock, parser, busy)
+        super().__init__(sock, framing, busy)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: Any = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 

@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 EXACT_BITS = 11
 HALF = 1 << (EXACT_BITS - 1)
@@ -31,16 +31,27 @@ class Histogram:
     max: int | None = None
     _counts: Counter[int] = field(default_factory=Counter)
 
-    def add(self, values: Iterable[int]) -> None:
+    def record(self, value: int) -> None:
+        """Record one value; below zero counts as zero."""
+        value = max(value, 0)
+        if self.min is None or value < self.min:
+            self.min = value
+        if self.max is None or value > self.max:
+            self.max = value
+        self.n += 1
+        self.sum += value
+        self._counts[value] += 1
+        if len(self._counts) > RAW_KEYS:
+            self._fold()
+
+    def add(self, values: list[int]) -> None:
         """Record each value; below zero counts as zero."""
-        values = list(values)
         if not values:
             return
-        low = min(values)
+        low, high = min(values), max(values)
         if low < 0:
-            values = [max(v, 0) for v in values]
-            low = 0
-        high = max(values)
+            values = [max(value, 0) for value in values]
+            low, high = 0, max(high, 0)
         self.min = low if self.min is None or low < self.min else self.min
         self.max = high if self.max is None or high > self.max else self.max
         self.n += len(values)

@@ -68,32 +68,55 @@ class Tally:
         self.first = planned if self.first is None else min(self.first, planned)
         self.last = end if self.last is None else max(self.last, end)
         frozen = ok and (sample.longest_gap_ms or 0.0) > freeze_ms
-        self.counts.update(_counted(sample, frozen=frozen, good=ok and good(sample)))
+        self._count(sample, frozen=frozen, good=ok and good(sample))
         second = self.at(max(end, 0) // 1_000_000_000)
-        second.update({"ok": ok, "failed": not ok, "tokens": sample.tokens if ok else 0, "frozen": frozen})
+        second["ok" if ok else "failed"] += 1
         if ok:
+            second["tokens"] += sample.tokens
+            second["frozen"] += frozen
             self._latencies(outcome, max(planned, 0) // 1_000_000_000)
         else:
             self.errors[sample.outcome] += 1
             self.examples.setdefault(sample.outcome, sample.message)
-        self.histogram("queue_delay").add((round(sample.queue_ms * 1000),))
+        self.histogram("queue_delay").record(round(sample.queue_ms * 1000))
         if sample.connect_ms is not None:
-            self.histogram("connect").add((round(sample.connect_ms * 1000),))
+            self.histogram("connect").record(round(sample.connect_ms * 1000))
+
+    def _count(self, sample: Sample, *, frozen: bool, good: bool) -> None:
+        counts = self.counts
+        counts["requests"] += 1
+        counts["chunks"] += sample.chunks
+        counts["reads"] += sample.reads
+        counts["merged_reads"] += sample.merged
+        counts["burst_reads"] += sample.bursts
+        counts["resent"] += sample.resent
+        if not sample.ok:
+            counts["failed"] += 1
+            return
+        counts["ok"] += 1
+        counts["good"] += good
+        counts["frozen"] += frozen
+        counts["streamed_ok"] += sample.streamed
+        counts["tokens"] += sample.tokens
+        counts["tokens_counted"] += sample.tokens if sample.token_source == "chunks" else 0
+        counts["prompt_tokens"] += sample.prompt_tokens or 0
+        counts["cached_tokens"] += sample.cached_tokens or 0
+        counts["usage_odd"] += bool(sample.usage_remark)
 
     def _latencies(self, outcome: Outcome, second: int) -> None:
         sample = outcome.sample
         for name, value in sample.ttft_ms.items():
             if value is not None:
-                self.histogram(f"ttft_{name}").add((round(value * 1000),))
+                self.histogram(f"ttft_{name}").record(round(value * 1000))
         for name, value in (("e2e", sample.e2e_ms), ("tpot", sample.tpot_ms), ("longest_gap", sample.longest_gap_ms)):
             if value is not None:
-                self.histogram(name).add((round(value * 1000),))
-                self.by_second.setdefault((name, second), Histogram()).add((round(value * 1000),))
+                self.histogram(name).record(round(value * 1000))
+                self.by_second.setdefault((name, second), Histogram()).record(round(value * 1000))
         self.histogram("itl").add(outcome.gaps)
         self.histogram("itl_token").add(outcome.token_gaps)
         headline = sample.ttft_ms["content"]
         if headline is not None:
-            self.by_second.setdefault(("ttft_content", second), Histogram()).add((round(headline * 1000),))
+            self.by_second.setdefault(("ttft_content", second), Histogram()).record(round(headline * 1000))
 
     def merge(self, other: Tally) -> None:
         """Add everything the other has counted."""
@@ -141,28 +164,6 @@ class Tally:
     def window(self) -> float | None:
         """Seconds from the first planned request to the last response's end; None before anything ended."""
         return None if self.first is None or self.last is None or self.last <= self.first else (self.last - self.first) / 1e9
-
-
-def _counted(sample: Sample, *, frozen: bool, good: bool) -> dict[str, int]:
-    ok = sample.ok
-    return {
-        "requests": 1,
-        "ok": ok,
-        "failed": not ok,
-        "good": good,
-        "frozen": frozen,
-        "streamed_ok": ok and sample.streamed,
-        "tokens": sample.tokens if ok else 0,
-        "tokens_counted": sample.tokens if ok and sample.token_source == "chunks" else 0,
-        "prompt_tokens": (sample.prompt_tokens or 0) if ok else 0,
-        "cached_tokens": (sample.cached_tokens or 0) if ok else 0,
-        "usage_odd": ok and bool(sample.usage_remark),
-        "chunks": sample.chunks,
-        "reads": sample.reads,
-        "merged_reads": sample.merged,
-        "burst_reads": sample.bursts,
-        "resent": sample.resent,
-    }
 
 
 def metrics(tally: Tally) -> tuple[Metric, ...]:

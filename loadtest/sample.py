@@ -32,8 +32,10 @@ MERGE_NS = 1_000_000
 FIRSTS = ("first_byte", "first_event", "role", "reasoning", "content", "tool_call")
 TEXT_KEYS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
 PROBE = "probe-7c1e"
-TEMPLATE_TRIES = 3
-UNESCAPED = rb'([^"\\\x00-\x1f]+)'
+SHAPE_TRIES = 3
+Shape = tuple[bytes, bytes, int, int]
+NO_SHAPE: Shape = (b"\0", b"\0", 1, 1)
+PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class Analysis:
     _texts: list[bytes] = field(default_factory=list)
     _whole: list[bytes] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
-    _match: Any = None
+    _shape: Shape = NO_SHAPE
     _tries: int = 0
 
     def begin(self, at: int, status: int, headers: Mapping[str, str]) -> None:
@@ -136,18 +138,17 @@ class Analysis:
 
     def feed(self, readings: Sequence[tuple[int, int, bytes]]) -> None:
         """Take (stamp, busy before, body) of some reads; the bulk of a stream only ever meets the first branch."""
-        outputs, texts, match = self.outputs, self._texts, self._match
-        at = self.last
+        outputs, texts, at = self.outputs, self._texts, self.last
+        prefix, suffix, begin, end = self._shape
         for at, busy, body in readings:
-            found = match(body) if match is not None else None
-            if found is not None:
+            if body.startswith(prefix) and body.endswith(suffix) and PLAIN_TEXT(body, begin, len(body) - end):
                 outputs.append(at)
-                texts.append(found[1])
+                texts.append(body[begin : len(body) - end])
             elif not self.attempt.streamed or (self.status or 200) >= 300:
                 self._whole.append(bytes(body))
             elif body:
                 self._read(at, busy, bytes(body))
-                match = self._match
+                prefix, suffix, begin, end = self._shape
         self.last = at
         self.reads += len(readings)
 
@@ -168,23 +169,23 @@ class Analysis:
         whole_events = not self._decoder.unfinished and b"\r" not in body and body.endswith(b"\n\n")
         pieces = [piece + b"\n\n" for piece in body[:-2].split(b"\n\n")] if whole_events else [body]
         for piece in pieces:
-            found = self._match(piece) if whole_events and self._match is not None else None
-            if found is not None:
+            prefix, suffix, begin, end = self._shape
+            if whole_events and piece.startswith(prefix) and piece.endswith(suffix) and PLAIN_TEXT(piece, begin, len(piece) - end):
                 self.outputs.append(at)
-                self._texts.append(found[1])
+                self._texts.append(piece[begin : len(piece) - end])
             else:
                 self._piece(at, piece)
         self._share(before, at, busy)
 
     def _piece(self, at: int, piece: bytes) -> None:
         alone = not self._decoder.unfinished
-        events = self._decoder.feed(piece)
-        for event in events:
+        events = [_plain_data(piece)] if alone and _is_plain(piece) else [e.data for e in self._decoder.feed(piece)]
+        for data in events:
             self.firsts.setdefault("first_event", at)
-            kind, text = self._event(event.data, at)
-            if kind and alone and len(events) == 1 and text and self._tries < TEMPLATE_TRIES:
+            kind, text = self._event(data, at)
+            if kind and alone and len(events) == 1 and text and self._tries < SHAPE_TRIES:
                 self._tries += 1
-                self._match = _template(piece, kind, text) or self._match
+                self._shape = _shape(piece, kind, text) or self._shape
             if kind:
                 self.outputs.append(at)
 
@@ -339,8 +340,17 @@ class Analysis:
         return Outcome(sample, gaps, token_gaps, self.last)
 
 
-def _template(piece: bytes, key: str, text: str) -> Any:  # noqa: ANN401 - a bound re match method
-    """A matcher for chunks that differ from this one in the text alone; None when that cannot be proven.
+def _is_plain(piece: bytes) -> bool:
+    """Whether these bytes are one event of one data line: then the decoder would give just that line's value."""
+    return piece.startswith(b"data: ") and piece.find(b"\n") == len(piece) - 2 and piece.endswith(b"\n") and b"\r" not in piece
+
+
+def _plain_data(piece: bytes) -> str:
+    return piece[6:-2].decode("utf-8", "replace")
+
+
+def _shape(piece: bytes, key: str, text: str) -> Shape | None:
+    """What surrounds the text of chunks that differ from this one in the text alone; None when that cannot be proven.
 
     Proven means: with the text replaced by a probe, the chunk parses to the same value with the probe in its place. A JSON
     string without quotes, backslashes and control characters may then be replaced by any other such string.
@@ -353,7 +363,8 @@ def _template(piece: bytes, key: str, text: str) -> Any:  # noqa: ANN401 - a bou
     while start >= 0:
         prefix, suffix = line[: start + 1], line[start + len(quoted) - 1 :]
         if _proven(line, prefix + PROBE.encode() + suffix, key, text):
-            return re.compile(re.escape(prefix) + UNESCAPED + re.escape(suffix + piece[len(line) :])).fullmatch
+            suffix = piece[start + len(quoted) - 1 :]
+            return prefix, suffix, len(prefix), len(suffix)
         start = line.find(quoted, start + 1)
     return None
 

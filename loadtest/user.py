@@ -21,12 +21,13 @@ import gevent
 import gevent.socket
 from gevent import monkey
 from gevent.event import Event
-from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+from geventhttpclient._parser import HTTPResponseParser
 from locust import User, constant, task
 
 from loadtest import slo
 from loadtest.clock import ClockWatch, Deadline, ask_for_stamps
 from loadtest.connection import Busy, Connection, Response, TlsConnection
+from loadtest.framing import Framing
 from loadtest.metrics import Tally
 from loadtest.sample import Analysis, Attempt
 
@@ -42,8 +43,14 @@ NATIVE_SOCKET: Any = monkey.get_original("socket", "socket")
 rest: Any = monkey.get_original("time", "sleep")
 NAP_S = 0.0003
 NAP_FROM = 48
+NAP_CLEAR_NS = 1_000_000
+GLANCE_NS = 500_000
 AHEAD = 512
 SLICE = 256
+LEADS: dict[int, bytes] = {}
+PREPARE_NS = 300_000
+LEAD_NS = 50_000_000
+SPAWN_NS = 500_000  # what locust takes to spawn a user, in one go
 CONNECT_S = 10.0
 SPARE = 8
 FIRST_CONNECTIONS = 16
@@ -53,70 +60,43 @@ class StreamFailure(Exception):  # noqa: N818 - locust prints its name before ea
     """How locust's own statistics see a request that was no answer: its class and what happened."""
 
 
-class ResponseParser(HTTPResponseParser):  # type: ignore[misc]  # untyped C extension
-    """llhttp with the few things an exchange needs; see loadtest.connection.Parser."""
+class Head(HTTPResponseParser):  # type: ignore[misc]  # untyped C extension
+    """llhttp for one response head; see loadtest.framing.HeadParser."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.complete = self.head_done = self.chunked = self.closing = False
         self.headers: dict[str, str] = {}
-        self._pieces: list[bytes] = []
-        self._field: list[str] = []
-        self._in_value = False
+        self._name = ""
+        self._in_value = True
 
     @property
     def status(self) -> int:
         """The response's status."""
         return int(self.get_code())
 
-    def feed(self, data: bytes) -> None:
-        """Take bytes. Raises ValueError for what is no HTTP."""
-        if self.complete:
-            raise ValueError("bytes after the end of the answer")
-        try:
-            super().feed(data)
-        except HTTPParseError as error:
-            raise ValueError(str(error)) from error
-
-    def take(self) -> bytes:
-        """The body bytes since the last call."""
-        pieces = self._pieces
-        if len(pieces) == 1:
-            return pieces.pop()
-        data = b"".join(pieces)
-        pieces.clear()
-        return data
-
-    def ends_at_eof(self) -> bool:
-        """Whether the end of the connection is the end of the body."""
-        return self.head_done and not self.chunked and "content-length" not in self.headers
-
-    def _on_message_begin(self) -> None:
-        self.headers, self.head_done = {}, False
-
-    def _on_status(self, _text: str) -> None: ...
-
     def _on_header_field(self, text: str) -> None:
-        if self._in_value or not self._field:
-            self._field, self._in_value = [""], False
-        self._field[0] += text
+        self._name = text.lower() if self._in_value else self._name + text.lower()
+        self._in_value = False
 
     def _on_header_value(self, text: str) -> None:
-        name = self._field[0].lower()
-        self.headers[name] = self.headers.get(name, "") + text if self._in_value else text
+        self.headers[self._name] = self.headers.get(self._name, "") + text if self._in_value else text
         self._in_value = True
 
     def _on_headers_complete(self) -> bool:
-        self.head_done = True
-        self.chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
-        self.closing = "close" in self.headers.get("connection", "").lower()
-        return False
+        return True  # the body is not its business
 
-    def _on_body(self, data: bytes) -> None:
-        self._pieces.append(data)
+    def _on_message_begin(self) -> None: ...
 
-    def _on_message_complete(self) -> None:
-        self.complete = self.status >= 200 or self.status == 101
+    def _on_message_complete(self) -> None: ...
+
+    def _on_status(self, _text: str) -> None: ...
+
+    def _on_body(self, _data: bytes) -> None: ...
+
+
+def new_framing() -> Framing:
+    """The framing of one response."""
+    return Framing(Head, LEADS)
 
 
 class Reader:
@@ -126,11 +106,12 @@ class Reader:
         self.busy = Busy()
         self.streams = 0
         self.napping = True
+        self.chore: Callable[[], bool] = lambda: False
         self.next_due: Callable[[], int] = lambda: 1 << 62
         self._connections: dict[int, Callable[[], None]] = {}
         self._epoll = EPOLL()
         loop = gevent.get_hub().loop
-        self._woken = monotonic_ns()
+        self._woken = self._looked = monotonic_ns()
         self._watchers = [loop.io(self._epoll.fileno(), 1), loop.prepare(), loop.check()]
         for watcher, callback in zip(self._watchers, (self._ready, self._sleeps, self._wakes), strict=True):
             watcher.start(callback)
@@ -152,13 +133,27 @@ class Reader:
             watcher.close()
         self._epoll.close()
 
-    def _ready(self) -> None:
+    def look(self) -> None:
+        """Read from every connection that has something."""
         get = self._connections.get
         for fd, _ in self._epoll.poll(0, 1024):
             callback = get(fd)
             if callback is not None:
                 callback()
-        if self.streams >= NAP_FROM and self.napping and self.next_due() - monotonic_ns() > 1e6:
+        self._looked = monotonic_ns()
+
+    def glance(self) -> None:
+        """Look, if the last look was a while ago: for those who work in a row without giving the loop its turn."""
+        now = monotonic_ns()
+        if now - self._looked > GLANCE_NS:
+            self.busy.before = now - self._looked
+            self.look()
+
+    def _ready(self) -> None:
+        self.look()
+        if self.chore() or self.streams < NAP_FROM or not self.napping:
+            return
+        if self.next_due() - monotonic_ns() > NAP_CLEAR_NS:
             rest(NAP_S)
 
     def _sleeps(self) -> None:
@@ -188,6 +183,7 @@ class Generator:
         self._idle: deque[Connection] = deque()
         self._flying: dict[Connection, tuple[Attempt, int]] = {}
         self._ended: deque[tuple[Attempt, Response]] = deque()
+        self._reader.chore = self._chore
         self._ready: deque[tuple[int, Request]] = deque()
         self._planned: Iterator[tuple[int, float]] = iter(())
         self._numbers = iter(range(shard, plan.requests or 1 << 62, shards))
@@ -204,11 +200,16 @@ class Generator:
         gc.collect()
         gc.freeze()
         gc.disable()
-        if not self.plan.closed:
+        lead = LEAD_NS
+        if self.plan.closed:
+            users = -(-(self.environment.parsed_options.num_users or 1) // self.shards)
+            lead += users * SPAWN_NS
+            self._open_ahead(users)
+        else:
             self._open_ahead(FIRST_CONNECTIONS)
             self._planned = ((n, t) for n, t in enumerate(self.plan.times()) if n % self.shards == self.shard)
-            self._prepare(AHEAD)
-        self.start_wall, self.start_mono = time_ns() + 50_000_000, monotonic_ns() + 50_000_000
+            self._prepare(monotonic_ns() + 1_000_000_000)
+        self.start_wall, self.start_mono = time_ns() + lead, monotonic_ns() + lead
         self._cpu = time.process_time()
         self.sending = True
         work = [self._analyse, self._watch] + ([] if self.plan.closed else [self._pace])
@@ -244,8 +245,11 @@ class Generator:
 
     def next_number(self) -> int | None:
         """The next request of this worker in a closed loop; None when all were sent or the time is over."""
-        over = not self.sending or time_ns() > self.start_wall + self.plan.scenario.seconds * 1e9
-        return None if over else next(self._numbers, None)
+        if not self.sending or time_ns() > self.start_wall + self.plan.scenario.seconds * 1e9:
+            return None
+        number = next(self._numbers, None)
+        self.sending = number is not None
+        return number
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -255,8 +259,8 @@ class Generator:
         if self._deadline is not None:
             self._reader.next_due = self._next_due
             self._reader.add(self._deadline.fileno(), self._due)
-        while self._ready or self._prepare(AHEAD):
-            self._prepare(64)
+        while self._ready or self._prepare(0):
+            self._prepare(monotonic_ns() + PREPARE_NS)
             if self._deadline is not None:
                 self._deadline.arm(self._next_due())
                 fired.wait(0.02)
@@ -288,18 +292,14 @@ class Generator:
         if self._ready and self._deadline is not None:
             self._deadline.arm(self._next_due())
 
-    def _prepare(self, count: int) -> bool:
-        """Build up to `count` of the next requests; whether any was built."""
-        built = False
-        while len(self._ready) < AHEAD and count > 0:
-            planned = next(self._planned, None)
-            if planned is None:
-                break
+    def _prepare(self, until: int) -> bool:
+        """Build the next requests, up to AHEAD of them and until that moment; whether there is any to send."""
+        while len(self._ready) < AHEAD and (planned := next(self._planned, None)) is not None:
             number, offset = planned
             self._ready.append((round(offset * 1e9), self.plan.request(number)))
-            count -= 1
-            built = True
-        return built
+            if monotonic_ns() > until:
+                break
+        return bool(self._ready)
 
     def _send_on_new(self, request: Request, planned: int) -> None:
         connection = self._connect_or_count(request, planned)
@@ -340,6 +340,7 @@ class Generator:
         self._count("sent", sent)
         if left:
             gevent.spawn(self._send_rest, connection, left)
+        self._reader.glance()
 
     def _again(self, connection: Connection, request: Request, planned: int, answered: Event | None) -> None:
         """An idle connection that the server had closed: the request goes out once more, on a new one."""
@@ -398,7 +399,7 @@ class Generator:
             return self._connect()
         except (OSError, ssl.SSLError) as error:
             attempt = Attempt(request.number, request.part, planned, time_ns(), request.stream)
-            self._ended.append((attempt, Response([], [], ResponseParser(), _connect_fault(error))))
+            self._ended.append((attempt, Response([], [], new_framing(), _connect_fault(error))))
             return None
 
     def _connect(self) -> Connection:
@@ -413,9 +414,9 @@ class Generator:
         self.stamped = ask_for_stamps(sock) and self.stamped
         self._reader.napping = self.stamped
         if self._tls is None:
-            connection = Connection(sock, ResponseParser, self._reader.busy)
+            connection = Connection(sock, new_framing, self._reader.busy)
         else:
-            connection = TlsConnection(sock, ResponseParser, self._reader.busy, self._tls, to.host)
+            connection = TlsConnection(sock, new_framing, self._reader.busy, self._tls, to.host)
             _shake_hands(connection, sock)
         connection.connect_ms = round((monotonic_ns() - began) / 1e6, 3)
         self.tally.counts["connections"] += 1
@@ -425,7 +426,7 @@ class Generator:
     # -- after the answer ------------------------------------------------------------------------
 
     def _analyse(self) -> None:
-        """Parse, judge, record and write, one response at a time, whenever the hub has nothing else to do."""
+        """Parse, judge, record and write whatever the chores between two reads leave."""
         while True:
             if not self._ended:
                 gevent.sleep(0.01)
@@ -434,21 +435,26 @@ class Generator:
             self._conclude(attempt, response, gevent.idle if len(response.reads) > SLICE else None)
             gevent.idle()
 
+    def _chore(self) -> bool:
+        """One response's worth of work in the hub, a tenth of a ms, in place of a rest; whether there was one."""
+        if not self._ended or len(self._ended[0][1].reads) > SLICE:
+            return False
+        self._conclude(*self._ended.popleft())
+        return True
+
     def _conclude(self, attempt: Attempt, response: Response, breathe: Callable[[], None] | None = None) -> None:
         analysis = Analysis(attempt)
-        busy: list[int] = []
         for start in range(0, len(response.reads), SLICE):
-            readings = response.readings(start, start + SLICE)
+            readings, lags = response.readings(start, start + SLICE)
             if start == 0:
-                analysis.begin(readings[0][0], response.parser.status, response.parser.headers)
+                analysis.begin(readings[0][0], response.framing.status, response.framing.headers)
             analysis.feed(readings)
-            busy += [reading[1] // 1000 for reading in readings]
+            self.tally.histogram("lag_read").add(lags)
+            self.tally.histogram("lag_busy").add([reading[1] // 1000 for reading in readings])
             if breathe is not None:
                 breathe()
-        outcome = analysis.finish(response.fault, response.parser.headers.get("retry-after"))
+        outcome = analysis.finish(response.fault, response.framing.headers.get("retry-after"))
         self.stamped = self.stamped and response.stamped
-        self.tally.histogram("lag_read").add(response.take_lags())
-        self.tally.histogram("lag_busy").add(busy)
         self._record(outcome)
 
     def _record(self, outcome: Outcome) -> None:
@@ -456,7 +462,7 @@ class Generator:
         good = lambda s: slo.meets(self._objectives, s)  # noqa: E731 - bound to this plan's objectives
         self.tally.add(outcome, self.start_wall, self.plan.scenario.freeze_ms, good)
         if not self.plan.closed:
-            self.tally.histogram("lag_send").add((round(sample.queue_ms * 1000),))
+            self.tally.histogram("lag_send").record(round(sample.queue_ms * 1000))
         try:
             self.samples.write(sample)
         except OSError as error:
@@ -484,7 +490,7 @@ class Generator:
         ends = self.start_wall + round(scenario.seconds * 1e9)
         while True:
             gevent.sleep(0.2)
-            self.tally.histogram("clock_step").add((clock.step_us(),))
+            self.tally.histogram("clock_step").record(clock.step_us())
             self._time_out(time_ns())
             self._flush()
             if self.plan.closed and time_ns() > ends:
