@@ -7,6 +7,7 @@ branches has several spots. Annotations of ours (`x-try`, `x-with`, `x-needs`, `
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,7 @@ def place(root: Json, body: Json, spot: Spot, value: Any) -> Json:  # noqa: ANN4
     last = spot.path[-1]
     way = list(zip(spot.path[:-1], spot.chain, strict=True))
     shown = list(_shown(root, body, way, last))
-    if any(holder[last] == value for holder in shown):
+    if value is not DELETE and any(_same(holder[last], value) for holder in shown):
         return body
     holder = shown[0] if shown else _made(root, body, way)
     if value is DELETE:
@@ -120,6 +121,11 @@ def place(root: Json, body: Json, spot: Spot, value: Any) -> Json:  # noqa: ANN4
     else:
         holder[last] = copy.deepcopy(value)
     return body
+
+
+def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether two values are the same JSON: to Python true equals 1, and 1 equals 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _made(root: Json, body: Json, way: Way) -> Json:
@@ -203,7 +209,9 @@ def _by_type(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
     if kind in ("number", "integer"):
         return max(bound.get("minimum", 1), min(1, bound.get("maximum", 1)))
     if kind == "string":
-        return "3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60" if node.get("format") == "uuid" else "Hello"
+        if node.get("format") == "uuid":
+            return "3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60"
+        return "Hello".ljust(bound.get("minLength", 0), "o")[: bound.get("maxLength")]
     return False if kind == "boolean" else None
 
 
