@@ -236,6 +236,7 @@ class Analysis:
         if delta.get("role"):
             self.firsts.setdefault("role", at)
         key, said = "", ""
+        once = bool(delta.get("role") or choice.get("finish_reason"))
         for name, kind in TEXT_KEYS:
             text = delta.get(name)
             if isinstance(text, str) and text:
@@ -245,7 +246,7 @@ class Analysis:
         if delta.get("tool_calls"):
             self.firsts.setdefault("tool_call", at)
             key, said = key or "tool_calls", ""
-        return key, said
+        return key, "" if once else said
 
     def _judge_stream(self) -> None:
         self._decoder.close()

@@ -450,7 +450,7 @@ class Generator:
                 analysis.begin(readings[0][0], response.framing.status, response.framing.headers)
             analysis.feed(readings)
             self.tally.histogram("lag_read").add(lags)
-            self.tally.histogram("lag_busy").add([reading[1] // 1000 for reading in readings])
+            self.tally.histogram("lag_busy").record(max([reading[1] for reading in readings]) // 1000)
             if breathe is not None:
                 breathe()
         outcome = analysis.finish(response.fault, response.framing.headers.get("retry-after"))
