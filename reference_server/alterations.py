@@ -43,8 +43,8 @@ class Alteration:
     breaks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def broken(self, dialect: str) -> tuple[str, ...]:
-        """The ids of the checks that this turns red in a dialect; "*" stands for every dialect not named."""
-        return self.breaks.get(dialect, self.breaks.get("*", ()))
+        """The ids of the checks that this turns red in a dialect: those of every dialect ("*") and its own."""
+        return (*self.breaks.get("*", ()), *self.breaks.get(dialect, ()))
 
 
 class Catalogue:

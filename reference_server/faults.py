@@ -38,6 +38,12 @@ KEYLESS = (
     "auth.every-path",
     "auth.streamed-request-refused",
 )
+METHODS = (
+    "service.get-is-refused",
+    "service.get-lists-or-refuses",
+    "service.method-refused",
+    "service.no-server-error",
+)
 LIMITS = ("chat.max-tokens-bounds", "chat.length-finish", "usage.within-limit", "request.token-limit-aliases")
 RULES = ("range", "items", "enum", "format", "length", "pattern")
 
@@ -70,16 +76,18 @@ def answer_as_text(head: Head, trail: Trail) -> Head:
     return head if trail.order.stream else (head[0], {**head[1], "content-type": "text/plain"})
 
 
-@FAULTS.at("write", every=("service.strict-json[syntax]",))
-def garbage_after_json(pieces: list[bytes], _: object) -> list[bytes]:
-    """A NUL byte follows every whole answer."""
-    return [piece if piece.endswith(b"\n\n") else piece + b"\x00" for piece in pieces]
+@FAULTS.at("write", every=("service.strict-json[duplicates]",))
+def name_stands_twice(pieces: list[bytes], _: object) -> list[bytes]:
+    """Whole answers have two members with the name `id`."""
+    return [
+        piece.replace(b'{"id":', b'{"id":"first","id":', 1) if piece.startswith(b"{") else piece for piece in pieces
+    ]
 
 
 # auth
 
 
-@FAULTS.at("skip", every=(*KEYLESS, *_told("no_key", "bad_key")))
+@FAULTS.at("skip", every=(*KEYLESS, "clients.openai-python", *_told("no_key", "bad_key")))
 def bad_key_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
     """Any key is accepted, and none as well."""
     return skipped | {"auth"}
@@ -97,6 +105,7 @@ def bad_key_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
         "service.no-server-error",
         "errors.status[malformed_json]",
     ),
+    dria=("errors.status-documented",),
 )
 def server_error_on_malformed_json(refusal: Refusal, error: ApiError) -> Refusal:
     """A body that is not JSON is answered with 500."""

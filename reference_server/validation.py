@@ -32,7 +32,7 @@ class RequestSchema:
 
     def allows(self, body: Json) -> bool:
         """Whether the body satisfies the schema as it stands."""
-        return self._validator.is_valid(body)
+        return bool(self._validator.is_valid(body))
 
     def check(self, body: Json) -> None:
         """Raise ApiError(missing_field | wrong_type | out_of_range) unless the body satisfies the schema."""

@@ -168,9 +168,7 @@ def test_one_is_an_integer_only_without_a_fraction(server: Server) -> None:
     assert [server.post("openai", max_tokens=given_number).status_code for given_number in (1, 1.0)] == [200, 400]
 
 
-@pytest.mark.parametrize(
-    "kind", ["", "text/plain", "application/json; charset=latin-1", "application/jsonx", "multipart/form-data"]
-)
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/jsonx", "multipart/form-data"])
 def test_other_content_types_are_refused(server: Server, kind: str) -> None:
     for name in NAMES:
         allowed = dialects.load(name).errors.causes["wrong_content_type"].status[0]

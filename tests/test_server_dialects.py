@@ -261,3 +261,12 @@ def test_the_printed_requests_are_answered(server: Server, name: str) -> None:
             continue  # the server fetches nothing
 
         assert (sample, 200) == (sample, server.client.post(server.chat_url(name), json=document).status_code)
+
+
+@every_dialect
+@pytest.mark.parametrize("value", [None, 5, "x", [], [5], {}, {"type": 5}, True])
+def test_fields_that_a_document_does_not_have_are_ignored(server: Server, name: str, value: object) -> None:
+    fields = ("n", "stop", "seed", "tools", "tool_choice", "response_format", "logprobs", "stream_options", "x_unknown")
+    for field in fields:
+        if not dialects.load(name).documents(field):
+            assert (field, 200) == (field, server.post(name, **{field: value}).status_code)

@@ -190,6 +190,16 @@ def test_left_to_itself_it_calls_only_tools_that_are_named(server: Server) -> No
     assert len({call["id"] for call in calls}) == 3
 
 
+def test_only_allowed_tools_are_called(server: Server) -> None:
+    allowed = {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "get_time"}}]},
+    }
+    found = choice(server, content="get_weather", tools=[WEATHER, CLOCK], tool_choice=allowed)
+
+    assert found["message"]["tool_calls"][0]["function"]["name"] == "get_time"
+
+
 def test_parallel_calls_can_be_forbidden(server: Server) -> None:
     asked: Json = {"content": "get_weather and get_time", "tools": [CLOCK, WEATHER]}
 

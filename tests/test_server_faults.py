@@ -79,7 +79,7 @@ def sent(server: Server, data: bytes, **headers: str) -> httpx.Response:
 PROBES: dict[str, Callable[[Server], bool]] = {
     "get-answers-500": lambda s: s.client.get(s.chat_url("openai")).status_code == 500,
     "answer-as-text": lambda s: s.post("openai").headers["content-type"] == "text/plain",
-    "garbage-after-json": lambda s: s.post("openai").content.endswith(b"\x00"),
+    "name-stands-twice": lambda s: s.post("openai").content.count(b'"id":') == 2,
     "bad-key-accepted": lambda s: (
         sent(s, json.dumps(body("openai")).encode(), authorization="Bearer x").status_code == 200
     ),

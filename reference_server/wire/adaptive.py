@@ -29,7 +29,7 @@ def decode(body: Json, dialect: Dialect) -> Order:
         raise ApiError("out_of_range", "metadata: an alias of labels; both were given and they differ", "metadata")
     within = body.get("max_ttft_ms")
     return Order(
-        base.chat(body, dialect, least=0, seed=None, schema=None),
+        base.chat(body, dialect, least=0),
         body.get("stream", False),
         include_usage=base.include_usage(body),
         first_within=None if within is None else min(within / 1000, LONGEST_WAIT),

@@ -28,10 +28,11 @@ __all__ = [
 
 
 def chat(body: Json, dialect: Dialect, *, least: int = 1, **given: Any) -> ChatRequest:  # noqa: ANN401 - ChatRequest's fields
-    """The chat of a body in the fields that every dialect spells alike; `given` overrides or adds the others.
+    """The chat of a body in the fields that every dialect spells alike; `given` adds the others.
 
-    `least` is the smallest token limit that the dialect allows.
+    Fields that the dialect does not document are ignored. `least` is the smallest token limit that it allows.
     """
+    body = {name: value for name, value in body.items() if dialect.documents(name)}
     read = {
         "messages": messages(body["messages"]),
         "max_tokens": token_limit(body, dialect, least),
@@ -49,7 +50,7 @@ def chat(body: Json, dialect: Dialect, *, least: int = 1, **given: Any) -> ChatR
 
 def tools(body: Json) -> Json:
     """The fields of ChatRequest that concern functions, for the dialects whose tools are functions."""
-    offered = tuple(_tool(item) for item in body.get("tools") or ())
+    offered = _offered(body)
     return {
         "tools": offered,
         "tool_choice": _choice(body.get("tool_choice"), offered),
@@ -203,6 +204,16 @@ def _past_call(call: Any, field: str) -> PastCall:  # noqa: ANN401 - any JSON va
         ) from error
 
 
+def _offered(body: Json) -> tuple[Tool, ...]:
+    """The tools of a body, without those that its tool_choice does not allow."""
+    offered = tuple(_tool(item) for item in body.get("tools") or ())
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return offered
+    allowed = [(item.get(item.get("type")) or {}).get("name") for item in choice["allowed_tools"]["tools"]]
+    return tuple(tool for tool in offered if tool.name in allowed)
+
+
 def _tool(item: Json) -> Tool:
     inner = item.get("function") or item["custom"]
     return Tool(
@@ -217,7 +228,7 @@ def _choice(value: Any, offered: tuple[Tool, ...]) -> ToolChoice:  # noqa: ANN40
             raise ApiError("out_of_range", "tool_choice: 'required' needs tools to choose from", "tool_choice")
         return ToolChoice(mode)
     if value.get("type") == "allowed_tools":
-        return ToolChoice(value["allowed_tools"]["mode"])
+        return ToolChoice(value["allowed_tools"]["mode"])  # `tools` offers no others
     name = (value.get("function") or value.get("custom") or {}).get("name")
     if name not in [tool.name for tool in offered]:
         raise ApiError("out_of_range", f"tool_choice: no tool is named {name!r}", "tool_choice")

@@ -19,8 +19,7 @@ __all__ = ["body", "decode", "encoder"]
 def decode(body: Json, dialect: Dialect) -> Order:
     """The order in a body; `timeout_secs` bounds the whole answer (L40)."""
     seconds = body.get("timeout_secs", dialect.request.defaults.get("timeout_secs", 120))
-    chat = base.chat(body, dialect, n=1, stop=(), seed=None)
-    return Order(chat, bool(body.get("stream")), finish_within=float(min(seconds, 10**9)))
+    return Order(base.chat(body, dialect), bool(body.get("stream")), finish_within=float(min(seconds, 10**9)))
 
 
 def body(stamp: Stamp, _: Order, reply: Reply) -> Json:

@@ -17,8 +17,8 @@ __all__ = ["body", "decode", "encoder"]
 
 
 def decode(body: Json, dialect: Dialect) -> Order:
-    """The order in a body; `n` is no field of this page."""
-    return Order(base.chat(body, dialect, n=1, seed=None), bool(body.get("stream")))
+    """The order in a body."""
+    return Order(base.chat(body, dialect), bool(body.get("stream")))
 
 
 def body(stamp: Stamp, _: Order, reply: Reply) -> Json:
