@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import clean, words
+from reports.charts import charts
 from reports.gate import GateResult, judge
 from reports.model import LEVELS, ExchangeRecord, LoadReport, Report, RequirementResult
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from reports.baseline import Baseline
 
 PAGE_LIMIT = 2_900_000
-SCALES = (1.0, 0.4, 0.15, 0.05, 0.01)
+SCALES = (1.0, 0.7, 0.4, 0.2, 0.08, 0.02)
 TEMPLATES = Path(__file__).with_name("templates")
 STRIP_WIDTH = 1000
 POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -70,7 +71,7 @@ def html(report: Report | LoadReport, baseline: Baseline | None = None, level: s
     result = judge(report, baseline, level)
     if isinstance(report, LoadReport):
         facts = {"headline": words.headline(report, result), "took": words.took(report)}
-        return page("load.html.j2", report=report, result=result, **facts)
+        return page("load.html.j2", report=report, result=result, charts=charts(report.timeline), **facts)
     for scale in SCALES:
         text = _conformance(report, result, scale)
         if len(text.encode("utf-8", "replace")) <= PAGE_LIMIT:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reports.model import LEVELS, VERDICTS, ExchangeRecord, LoadReport, Report, RequirementResult, count, worst
+from reports.model import LEVELS, VERDICTS, ExchangeRecord, LoadReport, Report, RequirementResult, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,11 +53,6 @@ def tally(rows: Iterable[RequirementResult]) -> dict[str, int]:
     """How many rows have each verdict, keyed by the verdict's word, in column order."""
     found = count(row.verdict for row in rows)
     return {verdict: found[verdict.replace("-", "_")] for verdict in SHOWN}
-
-
-def chapter_verdict(rows: Iterable[RequirementResult]) -> str:
-    """The worst verdict in a chapter."""
-    return worst(row.verdict for row in rows)
 
 
 def figure(value: float | None) -> str:

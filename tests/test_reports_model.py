@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from reports import storage
-from reports.model import VERDICTS, Frame, LoadReport, Report, ReportError, load, worst, write
+from reports.model import VERDICTS, Frame, LoadReport, Report, ReportError, load, this_tool, utc_now, worst, write
 from tests.report_samples import exchange, load_report, load_reports, report, reports, row
 
 ROOT = Path(__file__).parents[1]
@@ -193,3 +193,10 @@ def test_the_model_brings_no_renderer_and_no_validator_into_a_run() -> None:
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_the_present_moment_and_tool_keep_to_the_schema(tmp_path: Path) -> None:
+    now = utc_now()
+    one = load(write(report(row(), started=now, finished=now, tool=this_tool()), tmp_path))
+
+    assert (now, "chat-conformance") == (one.started, one.tool.name)

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from reports.baseline import Baseline, Excuse
+from reports.charts import charts
 from reports.gate import WORDS, judge, rows_of
 from reports.html import PAGE_LIMIT
 from reports.matrix import matrix
@@ -331,3 +332,47 @@ def test_targets_whose_names_differ_only_in_signs_get_files_of_their_own() -> No
 def test_a_matrix_of_load_reports_is_refused() -> None:
     with pytest.raises(ReportError, match="matrix is made of conformance reports"):
         matrix([load_report()])
+
+
+def test_a_chart_spans_its_box_and_leaves_a_gap_where_nothing_was_measured() -> None:
+    timeline = (
+        {"t": 0.0, "rate": 5.0},
+        {"t": 1.0, "rate": None},
+        {"t": 2.0, "rate": 15.0},
+        {"t": 4.0, "rate": 10.0, "b": 7},
+    )
+    rate, constant = charts(timeline)
+
+    assert (rate.name, rate.low, rate.high, rate.seconds, rate.path) == (
+        "rate",
+        5.0,
+        15.0,
+        4.0,
+        "M0.0 100.0M500.0 0.0L1000.0 50.0",
+    )
+    assert constant.path == "M1000.0 50.0"
+    assert charts(()) == charts([{"t": 1.0}]) == ()
+
+
+def test_a_load_page_draws_its_timeline() -> None:
+    text = rendered("html", load_report(timeline=({"t": 0.0, "x<y": 1.0}, {"t": 1.0, "x<y": 2.0})))
+
+    assert '<path class="line" d="M0.0 100.0L1000.0 0.0"/>' in text
+    assert "x&lt;y" in text
+    assert "Timeline" not in rendered("html", load_report())
+
+
+def test_long_lists_are_cut_with_a_note() -> None:
+    one = report(*(row(f"A{n}", "fail") for n in range(250)))
+    console = Console(file=StringIO(), width=80)
+    summarise(one, console, blocks=3)
+
+    assert "... and 50 more; report.html has them all." in rendered("markdown", one)
+    assert "... and 247 more failed; the report has them all." in console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+
+
+def test_the_page_names_its_tool_and_how_long_the_run_took() -> None:
+    text = rendered("html", MIXED)
+
+    assert "chat-conformance 0.1.0" in text
+    assert "<dd>1 min 30 s</dd>" in text

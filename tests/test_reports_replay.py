@@ -125,6 +125,14 @@ def test_a_redirect_is_not_followed() -> None:
     assert other.seen == []
 
 
+def test_an_answer_that_ends_too_early_is_told_with_what_came() -> None:
+    with target(200, (("content-length", "99"),), b"half") as server:
+        answer = send(exchange(url=url(server)), "k1", 5)
+
+    assert (200, b"half") == (answer.status, answer.body)
+    assert "IncompleteRead" in (answer.error or "")
+
+
 def test_a_stream_that_never_ends_stops_at_the_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()
