@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -114,6 +114,7 @@ def test_a_request_as_the_suite_builds_it_is_valid(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_drawn_bodies_are_valid(name: str, data: st.DataObject) -> None:
     dialect = dialects.load(name)
