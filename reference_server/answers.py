@@ -35,7 +35,7 @@ class Trail:
     stamp: Stamp
     visit: Visit
     key: Key
-    memo: dict[str, Any] = field(default_factory=dict)
+    memo: dict[Any, Any] = field(default_factory=dict)
 
 
 class Plain(Response):

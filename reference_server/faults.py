@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from reference_server.alterations import Catalogue
-from reference_server.engine import Finish, ToolCall
+from reference_server.engine import Finish, Text, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +102,7 @@ def bad_key_accepted(skipped: frozenset[str], _: object) -> frozenset[str]:
         "request.malformed-json",
         "request.empty-body",
         "request.hostile-json",
+        "structured_output.bad-schema",
         "service.no-server-error",
         "errors.status[malformed_json]",
     ),
@@ -162,10 +163,14 @@ def same_id_again(body: Json, _: object) -> Json:
     return {**body, "id": f"{body['id'].partition('-')[0]}-1"}
 
 
-@FAULTS.at("document", every=("chat.text-clean[replacement]",))
-def replacement_char(document: Json, _: object) -> Json:
-    """A character is lost on the way and U+FFFD stands in its place."""
-    return {**document, "choices": [_damaged(choice) for choice in document["choices"]]}
+@FAULTS.at("events", every=("chat.text-clean[replacement]",))
+def replacement_char(events: list[Event], trail: Trail) -> list[Event]:
+    """A character is lost on the way and U+FFFD stands in its place, once in every answer that is no JSON."""
+    for at, event in enumerate(events):
+        if isinstance(event, Text) and trail.order.chat.schema is None and event.choice not in trail.memo:
+            trail.memo[event.choice] = True
+            events[at] = replace(event, text=event.text[:-1] + "\N{REPLACEMENT CHARACTER}")
+    return events
 
 
 @FAULTS.at("body", every=("chat.n-choices",))
@@ -184,18 +189,21 @@ def done_missing(tail: list[bytes], _: object) -> list[bytes]:
 
 
 @FAULTS.at("tail", every=("stream.done",))
-def event_after_done(tail: list[bytes], trail: Trail) -> list[bytes]:
-    """The last chunk comes once more after [DONE]."""
-    return [*tail, trail.memo.get("last", b"")]
+def event_after_done(tail: list[bytes], _: object) -> list[bytes]:
+    """[DONE] comes, and then once more."""
+    return [*tail, *tail]
 
 
-@FAULTS.at("frame", "event-after-done")
-def _remember(frame: bytes, trail: Trail) -> bytes:
-    trail.memo["last"] = frame
-    return frame
+FINISHES = (
+    "stream.finish-once",
+    "stream.n-choices",
+    "stream.equals-plain",
+    "chat.length-finish",
+    "chat.natural-finish",
+)
 
 
-@FAULTS.at("chunks", every=("stream.finish-once", "stream.n-choices", "stream.equals-plain"))
+@FAULTS.at("chunks", every=FINISHES)
 def finish_reason_missing(chunks: list[Json], _: object) -> list[Json]:
     """No chunk says why the answer ended."""
     return [{**chunk, "choices": [_unfinished(choice) for choice in chunk["choices"]]} for chunk in chunks]
@@ -344,16 +352,6 @@ def breaks(name: str, check: str) -> bool:
 
 def _is_cut(event: Event) -> TypeGuard[Finish]:
     return isinstance(event, Finish) and event.reason == "length"
-
-
-def _damaged(choice: Json) -> Json:
-    place = "delta" if "delta" in choice else "message"
-    said = choice[place]
-    return (
-        {**choice, place: {**said, "content": said["content"] + "\N{REPLACEMENT CHARACTER}"}}
-        if said.get("content")
-        else choice
-    )
 
 
 def _speaking(chunks: list[Json]) -> list[Json]:

@@ -40,8 +40,7 @@ async def punctual(events: AsyncIterator[Event], order: Order) -> AsyncGenerator
     due = min(first, default=None)
     try:
         while True:
-            async with asyncio.timeout_at(due):
-                event = await anext(events, None)
+            event = await _next(events, due)
             if event is None:
                 return
             yield event
@@ -78,6 +77,14 @@ async def while_wanted(work: Coroutine[None, None, T], receive: Receive, stoppin
 async def _departure(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _next(events: AsyncIterator[Event], due: float | None) -> Event | None:
+    """The next event, None after the last. Raises TimeoutError at loop time `due`."""
+    if due is None:
+        return await anext(events, None)
+    async with asyncio.timeout_at(due):
+        return await anext(events, None)
 
 
 async def _close(events: AsyncIterator[Event]) -> None:

@@ -95,7 +95,7 @@ PROBES: dict[str, Callable[[Server], bool]] = {
     ),
     "one-choice-only": lambda s: len(reasons(s, n=2)) == 1,
     "done-missing": lambda s: "[DONE]" not in s.post("openai", stream=True).text,
-    "event-after-done": lambda s: not s.post("openai", stream=True).text.endswith("data: [DONE]\n\n"),
+    "event-after-done": lambda s: s.post("openai", stream=True).text.count("data: [DONE]\n\n") == 2,
     "finish-reason-missing": lambda s: not any(c.get("finish_reason") for p in streamed(s) for c in p["choices"]),
     "id-changes-in-stream": lambda s: len({part["id"] for part in streamed(s)}) > 1,
     "cumulative-deltas": lambda s: text(streamed(s, content="Count to 3")).startswith("11,1, 2"),
