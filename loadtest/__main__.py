@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
             row = scenarios.load(name)
             print(f"{name:14} {row.seconds:6g} s {expected(row.stages):7.0f} requests  {row.title}")
         return 0
-    if len(arguments) == 2 and arguments[0] == "show":
+    if arguments[:1] == ["show"] and len(arguments[1:]) == 1:
         return _show(arguments[1])
     sys.stderr.write(USAGE + "\n")
     return 4

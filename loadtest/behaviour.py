@@ -40,7 +40,7 @@ class Truth:
     gap_p50: float | None = None
     longest: float | None = None
     tokens: int | None = None
-    token_source: str = "usage"
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,13 @@ def event(value: object, end: bytes = b"\n") -> bytes:
 def chunk(delta: dict[str, object], finish: str | None = None) -> dict[str, object]:
     """A chat.completion.chunk."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return {"id": "chatcmpl-paced", "object": "chat.completion.chunk", "created": 1_763_700_000, "model": "paced", "choices": [choice]}
+    return {
+        "id": "chatcmpl-paced",
+        "object": "chat.completion.chunk",
+        "created": 1_763_700_000,
+        "model": "paced",
+        "choices": [choice],
+    }
 
 
 def usage(tokens: int) -> dict[str, object]:
@@ -75,7 +81,9 @@ def usage(tokens: int) -> dict[str, object]:
     return chunk({}) | {"choices": [], "usage": counts}
 
 
-def _events(pace: Pace, text: str = "tok ", key: str = "content", first_key: int = 0, end: bytes = b"\n") -> list[Write]:
+def _events(
+    pace: Pace, text: str = "tok ", key: str = "content", first_key: int = 0, end: bytes = b"\n"
+) -> list[Write]:
     """Each chunk's time and unframed event: the first `first_key` under reasoning_content, the others under `key`."""
     out = []
     for number in range(pace.chunks):
@@ -85,10 +93,14 @@ def _events(pace: Pace, text: str = "tok ", key: str = "content", first_key: int
     return out
 
 
-def _closed(events: list[Write], tokens: int | None, *, done: bool = True, end: bytes = b"\n", head_at: float | None = None) -> list[Write]:
+def _closed(
+    events: list[Write], tokens: int | None, *, done: bool = True, end: bytes = b"\n", head_at: float | None = None
+) -> list[Write]:
     """Framed: the head with the first event (or at `head_at`), usage, [DONE] and the last chunk with the last one."""
     writes = [(at, chunked(data)) for at, data in events]
-    tail = (chunked(event(usage(tokens), end)) if tokens is not None else b"") + (chunked(event(b"[DONE]", end)) if done else b"")
+    tail = (chunked(event(usage(tokens), end)) if tokens is not None else b"") + (
+        chunked(event(b"[DONE]", end)) if done else b""
+    )
     if head_at is None:
         writes[0] = (writes[0][0], HEAD + writes[0][1])
     else:
@@ -103,7 +115,12 @@ def _ms(seconds: float) -> float:
 
 def _truth(pace: Pace, **other: object) -> Truth:
     at = _ms(pace.ttft)
-    values = {"ttft": {"content": at, "first_event": at}, "gap_p50": _ms(pace.itl), "longest": _ms(pace.itl), "tokens": pace.chunks}
+    values = {
+        "ttft": {"content": at, "first_event": at},
+        "gap_p50": _ms(pace.itl),
+        "longest": _ms(pace.itl),
+        "tokens": pace.chunks,
+    }
     return Truth(**(values | other))  # type: ignore[arg-type]  # the fields of Truth
 
 
@@ -139,7 +156,7 @@ def _split_events(pace: Pace) -> list[Write]:
 
 def _split_utf8(pace: Pace) -> list[Write]:
     out = []
-    for at, data in _closed(_events(pace, "tök–"), pace.chunks):
+    for at, data in _closed(_events(pace, "tök "), pace.chunks):
         inside = data.index("ö".encode()) + 1
         out += [(at - min(pace.itl, pace.ttft) / 4, data[:inside]), (at, data[inside:])]
     return out
@@ -200,8 +217,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
         _reasoning_first,
         lambda p: _truth(p, ttft={"reasoning": _ms(p.ttft), "content": _ms(p.ttft + p.chunks // 4 * p.itl)}),
     ),
-    "usage-missing": Behaviour("no usage", _usage_missing, lambda p: _truth(p, token_source="chunks")),
-    "usage-wrong": Behaviour("a usage that cannot be", _usage_wrong, lambda p: _truth(p, token_source="chunks")),
+    "usage-missing": Behaviour("no usage", _usage_missing, lambda p: _truth(p, counted=True)),
+    "usage-wrong": Behaviour("a usage that cannot be", _usage_wrong, lambda p: _truth(p, counted=True)),
     "done-missing": Behaviour("no [DONE]", _done_missing, lambda p: _truth(p, outcome="no_done")),
     "cut": Behaviour("the connection ends in the middle", _cut, lambda p: _truth(p, outcome="cut", tokens=None)),
     "freeze": Behaviour("460 ms of silence in the middle", _freeze, lambda p: _truth(p, longest=_ms(p.itl + FREEZE))),

@@ -85,7 +85,9 @@ def check_needs(needs: tuple[str, ...], dialect: Dialect) -> None:
             raise UsageError(f"the scenario needs {need}, which dialect {dialect.id} does not document")
 
 
-def message_body(prompt: Prompt, dialect: Dialect, model: str, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def message_body(
+    prompt: Prompt, dialect: Dialect, model: str, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The JSON object that asks this prompt of this dialect."""
     messages = [{"role": role, "content": text} for role, text in prompt.messages]
     if prompt.image is not None:
@@ -109,7 +111,9 @@ def headers(dialect: Dialect, key: str | None, key_env: str) -> dict[str, str]:
             raise UsageError(f"{key_env}: the key holds a space, a line end or a character outside ASCII")
         return {"authorization": f"Bearer {key}"}
     if dialect.auth.required:
-        raise UsageError(f"{key_env} is not set: dialect {dialect.id} requires a key; set it, or name another variable with --key-env")
+        raise UsageError(
+            f"{key_env} is not set: dialect {dialect.id} requires a key; set it, or name another variable with --key-env"
+        )
     return {}
 
 

@@ -19,12 +19,13 @@ SO_TIMESTAMPNS = 35  # Linux: asm-generic/socket.h; Python has no name for it
 ANCILLARY_BYTES = 64
 TFD_NONBLOCK = os.O_NONBLOCK
 TFD_TIMER_ABSTIME = 1
+LONG = 8  # the 32-bit layout of the stamp is another one
 CLOCK_MONOTONIC = 1
 
 
 def ask_for_stamps(sock: socket.socket) -> bool:
     """Ask the kernel to stamp what this socket receives; whether it will."""
-    if sys.platform != "linux" or struct.calcsize("P") != 8:
+    if sys.platform != "linux" or struct.calcsize("P") != LONG:
         return False
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

@@ -265,7 +265,7 @@ class TlsConnection(Connection):
 
     def _plain(self, *, over: bool) -> tuple[bytes, bool]:
         """(what can be decrypted, whether the peer has ended the stream)."""
-        parts = []
+        parts: list[bytes] = []
         while True:
             try:
                 part = self._tls.read(BUFFER)

@@ -22,6 +22,8 @@ HEAD_LIMIT = 64 * 1024
 LINE_LIMIT = 4096
 LEADS = 4096
 NO_BODY = {204, 304}
+FINAL = 200
+LINE_END = b"\r\n"
 
 
 class FramingError(ValueError):
@@ -44,7 +46,18 @@ class HeadParser(Protocol):
 class Framing:
     """Takes the bytes of one response in any pieces; `feed` gives the body bytes that each piece holds."""
 
-    __slots__ = ("_buffer", "_leads", "_left", "_new_parser", "_step", "closing", "complete", "headers", "mode", "status")
+    __slots__ = (
+        "_buffer",
+        "_leads",
+        "_left",
+        "_new_parser",
+        "_step",
+        "closing",
+        "complete",
+        "headers",
+        "mode",
+        "status",
+    )
 
     def __init__(self, parser: Callable[[], HeadParser], leads: dict[int, bytes] | None = None) -> None:
         """`leads` may be shared by all responses of a process: how a whole chunk of a length begins."""
@@ -64,7 +77,13 @@ class Framing:
         out, leads = [], self._leads
         for data in pieces:
             lead = leads.get(len(data))
-            if lead is not None and data.startswith(lead) and data.endswith(b"\r\n") and self.mode == "chunk" and not self._buffer:
+            if (
+                lead is not None
+                and data.startswith(lead)
+                and data.endswith(b"\r\n")
+                and self.mode == "chunk"
+                and not self._buffer
+            ):
                 out.append(data[len(lead) : -2])
             else:
                 out.append(self.feed(data))
@@ -114,7 +133,7 @@ class Framing:
         except HTTPException as error:
             raise FramingError(str(error)) from error
         self.status, self.headers = parser.status, parser.headers
-        if self.status >= 200:
+        if self.status >= FINAL:
             self._begin_body(old=head.startswith(b"HTTP/1.0"))
         return b""
 
@@ -169,7 +188,7 @@ class Framing:
         return part
 
     def _chunk_end(self) -> bytes | None:
-        if len(self._buffer) < 2:
+        if len(self._buffer) < len(LINE_END):
             if self._buffer != b"\r":
                 raise FramingError(f"a chunk is followed by {self._buffer!r}")
             return None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXACT_BITS = 11
 HALF = 1 << (EXACT_BITS - 1)
 RAW_KEYS = 1 << 14
+SEVEN_BITS, MORE = 0x7F, 0x80
 
 
 @dataclass(slots=True)
@@ -142,8 +143,8 @@ def middle(bucket: int) -> float:
 
 def _varint(number: int) -> bytes:
     out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
+    while number > SEVEN_BITS:
+        out.append(number & SEVEN_BITS | MORE)
         number >>= 7
     out.append(number)
     return bytes(out)
@@ -152,8 +153,8 @@ def _varint(number: int) -> bytes:
 def _varints(data: bytes) -> Iterator[int]:
     number = shift = 0
     for byte in data:
-        number |= (byte & 0x7F) << shift
+        number |= (byte & SEVEN_BITS) << shift
         shift += 7
-        if byte < 0x80:
+        if byte < MORE:
             yield number
             number = shift = 0

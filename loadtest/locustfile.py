@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # locust puts this file's own folder there, not its parent
+sys.path.insert(
+    0, str(Path(__file__).resolve().parent.parent)
+)  # locust puts this file's own folder there, not its parent
+
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
 
 import dialects
 from loadtest import UsageError, scenarios, slo
@@ -26,8 +31,6 @@ from loadtest.preflight import CannotJudge, check, first_model, refuse_proxy
 from loadtest.result import Ended, exit_code, report
 from loadtest.samples import SampleFile, join
 from loadtest.user import Generator, StreamUser
-from locust import events
-from locust.runners import MasterRunner, WorkerRunner
 from reports.model import ReportError, utc_now, write
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("loadtest")
 USAGE, CANNOT_JUDGE = 4, 2
 LOST_AFTER_LOOKS = 2
+HEADLINES = ("ttft_content", "itl", "tpot", "e2e", "longest_gap")
 
 
 class ChatUser(StreamUser):
@@ -50,7 +54,12 @@ def options(parser: Any) -> None:  # noqa: ANN401 - locust's argument parser
     add = parser.add_argument_group("chat-conformance load").add_argument
     add("--dialect", default="openai", metavar="NAME|PATH", help="which documented API the target speaks")
     add("--scenario", default="chat", metavar="NAME|FILE", help="python -m loadtest list prints the names")
-    add("--report", default="load-report", metavar="DIR", help="where load.json, samples.jsonl, load.html and load.md go")
+    add(
+        "--report",
+        default="load-report",
+        metavar="DIR",
+        help="where load.json, samples.jsonl, load.html and load.md go",
+    )
     add("--slo", action="append", default=[], metavar="TERMS", help="for example 'ttft_p99<500ms,error_rate<0.1%%'")
     add("--slo-file", default="", metavar="FILE", help='a TOML file with slo = ["ttft_p99<500ms", ...]')
     add("--rate", type=float, default=None, metavar="N", help="requests a second at the scenario's peak")
@@ -124,7 +133,12 @@ class Conductor:
             ids = [client.id for client in runner.clients.all]
             self.workers, self.waiting = len(ids), dict(zip(ids, range(len(ids)), strict=True))
             for client, shard in self.waiting.items():
-                share = {"plan": self.plan.to_wire(), "dialect": str(self.plan.dialect.folder), "shard": shard, "shards": len(ids)}
+                share = {
+                    "plan": self.plan.to_wire(),
+                    "dialect": str(self.plan.dialect.folder),
+                    "shard": shard,
+                    "shards": len(ids),
+                }
                 runner.send_message("load_plan", share | {"folder": str(self.folder)}, client_id=client)
         else:
             self.local = start_generator(self.environment, self.plan, 0, 1, SampleFile(self.folder))
@@ -225,12 +239,16 @@ def delta(generator: Generator) -> dict[str, Any]:
 def summary(result: Any) -> list[str]:  # noqa: ANN401 - a LoadReport
     """What a person wants to read at the end of a run."""
     lines = [f"certificate: {result.certificate.verdict}", *(f"  {reason}" for reason in result.certificate.reasons)]
-    for metric in result.metrics:
-        if metric.n and metric.metric in {"ttft_content", "itl", "tpot", "e2e", "longest_gap"}:
-            lines.append(f"{metric.metric:>12} p50 {metric.p50:.2f}  p90 {metric.p90:.2f}  p99 {metric.p99:.2f}  max {metric.max:.2f} ms  (n {metric.n})")
+    lines += [
+        f"{m.metric:>12} p50 {m.p50:.2f}  p90 {m.p90:.2f}  p99 {m.p99:.2f}  max {m.max:.2f} ms  (n {m.n})"
+        for m in result.metrics
+        if m.n and m.metric in HEADLINES
+    ]
     lines += [f"{rate.metric}: {rate.value}" for rate in result.rates[:6] if rate.value is not None]
     lines += [f"failed: {error.count} x {error.name}" for error in result.errors]
-    return lines + [f"{objective.verdict.upper()}: {objective.text} (observed {objective.observed})" for objective in result.slo]
+    return lines + [
+        f"{objective.verdict.upper()}: {objective.text} (observed {objective.observed})" for objective in result.slo
+    ]
 
 
 @events.init.add_listener
@@ -273,7 +291,7 @@ def begin(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
         return
     asked = environment.parsed_options
     try:
-        plan = getattr(environment, "load_plan", None) if asked.headless else plan_of(asked, environment.host)
+        plan = environment.load_plan if asked.headless else plan_of(asked, environment.host)
         conductor = Conductor(environment, plan, Path(asked.report))
         environment.load_conductor = conductor
         conductor.begin()
@@ -317,7 +335,9 @@ def remember(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's eve
     """report_to_master does not say whose report it is."""
     _here["environment"] = environment
     if isinstance(environment.runner, MasterRunner):
-        environment.runner.register_message("load_over", lambda environment, msg, **_: _merge(environment, msg.node_id, msg.data))
+        environment.runner.register_message(
+            "load_over", lambda environment, msg, **_: _merge(environment, msg.node_id, msg.data)
+        )
 
 
 @events.worker_report.add_listener

@@ -98,7 +98,7 @@ class Tally:
         counts["frozen"] += frozen
         counts["streamed_ok"] += sample.streamed
         counts["tokens"] += sample.tokens
-        counts["tokens_counted"] += sample.tokens if sample.token_source == "chunks" else 0
+        counts["tokens_counted"] += sample.tokens if sample.tokens_from == "chunks" else 0
         counts["prompt_tokens"] += sample.prompt_tokens or 0
         counts["cached_tokens"] += sample.cached_tokens or 0
         counts["usage_odd"] += bool(sample.usage_remark)
@@ -130,7 +130,9 @@ class Tally:
         self.errors.update(other.errors)
         for kind, message in other.examples.items():
             self.examples.setdefault(kind, message)
-        self.first = other.first if self.first is None else min(self.first, self.first if other.first is None else other.first)
+        self.first = (
+            other.first if self.first is None else min(self.first, self.first if other.first is None else other.first)
+        )
         self.last = other.last if self.last is None else max(self.last, self.last if other.last is None else other.last)
 
     def to_wire(self) -> dict[str, Any]:
@@ -163,7 +165,11 @@ class Tally:
     @property
     def window(self) -> float | None:
         """Seconds from the first planned request to the last response's end; None before anything ended."""
-        return None if self.first is None or self.last is None or self.last <= self.first else (self.last - self.first) / 1e9
+        return (
+            None
+            if self.first is None or self.last is None or self.last <= self.first
+            else (self.last - self.first) / 1e9
+        )
 
 
 def metrics(tally: Tally) -> tuple[Metric, ...]:
@@ -221,7 +227,9 @@ def _point(tally: Tally, start: int, step: int) -> dict[str, float | None]:
     for second in span:
         counts.update(tally.seconds.get(second, {}))
     point: dict[str, float | None] = {"t": float(start)}
-    point |= {f"{name}_per_second": counts[name] / step for name in ("planned", "sent", "ok", "failed", "tokens", "frozen")}
+    point |= {
+        f"{name}_per_second": counts[name] / step for name in ("planned", "sent", "ok", "failed", "tokens", "frozen")
+    }
     for name in ("ttft_content", "tpot", "e2e", "longest_gap"):
         h = Histogram()
         for second in span:

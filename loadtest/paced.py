@@ -47,7 +47,9 @@ class Peer:
 class Server:
     """Serves until `stop`; `port` is known once it is made."""
 
-    def __init__(self, port: int = 0, pace: Pace | None = None, behaviour: str = "plain", host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int = 0, pace: Pace | None = None, behaviour: str = "plain", host: str = "127.0.0.1"
+    ) -> None:
         self.pace = pace or Pace()
         self.behaviour = behaviour
         self.late = Histogram()
@@ -210,10 +212,21 @@ def _script(name: str, pace: Pace) -> tuple[Write, ...]:
 @lru_cache(maxsize=8)
 def _whole(pace: Pace) -> tuple[Write, ...]:
     """The same answer not streamed: all at once, when the stream would have ended."""
-    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": pace.chunks, "total_tokens": PROMPT_TOKENS + pace.chunks}
+    usage = {
+        "prompt_tokens": PROMPT_TOKENS,
+        "completion_tokens": pace.chunks,
+        "total_tokens": PROMPT_TOKENS + pace.chunks,
+    }
     message = {"role": "assistant", "content": "tok " * pace.chunks}
     choice = {"index": 0, "message": message, "finish_reason": "length"}
-    answer = {"id": "chatcmpl-paced", "object": "chat.completion", "created": 1, "model": "paced", "choices": [choice], "usage": usage}
+    answer = {
+        "id": "chatcmpl-paced",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "paced",
+        "choices": [choice],
+        "usage": usage,
+    }
     return ((pace.ttft + (pace.chunks - 1) * pace.itl, _json(answer)),)
 
 
@@ -224,7 +237,9 @@ def _json(value: object) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print `ready URL`, then serve until the process is ended."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.paced", description="a chat server whose latencies are known")
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.paced", description="a chat server whose latencies are known"
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ttft-ms", type=float, default=50.0)
     parser.add_argument("--itl-ms", type=float, default=10.0)

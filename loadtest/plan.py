@@ -94,7 +94,7 @@ class Plan:
         """The planned send times in seconds from the start."""
         if self.trace:
             first = self.trace[0].time
-            times = ((row.time - first) / self.scenario.trace_speed for row in self.trace)
+            times: Iterator[float] = ((row.time - first) / self.scenario.trace_speed for row in self.trace)
         else:
             times = arrivals(self.scenario.stages, self.scenario.process, seed=self.seed, cv=self.scenario.cv)
         for number, time in enumerate(times):

@@ -1,6 +1,6 @@
 """One request before the run: is anybody there, is the key good, which model is it. It is not measured.
 
-    CannotJudge (RuntimeError)     the target cannot be measured; the sentence says what it did instead
+CannotJudge (RuntimeError)     the target cannot be measured; the sentence says what it did instead
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from loadtest import UsageError
 from loadtest.body import headers, message_body, origin, request_bytes
@@ -41,7 +42,7 @@ def refuse_proxy(to: Origin) -> None:
     proxies = getproxies_environment()
     scheme = "https" if to.tls else "http"
     proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy and to.host not in {"localhost", "127.0.0.1", "::1"} and not proxy_bypass_environment(to.host):
+    if proxy and to.host not in {"localhost", "127.0.0.1", "::1"} and not proxy_bypass(to.host):
         raise UsageError(
             f"the environment sends {to.host} through a proxy ({scheme}_proxy): its time would be measured as the server's; "
             f"unset it, or add {to.host} to no_proxy"
@@ -56,7 +57,7 @@ def first_model(url: str, dialect: Dialect, key: str | None, *, insecure: bool) 
     path = to.path.removesuffix(dialect.paths.chat[0]) + dialect.paths.models
     auth = {"authorization": f"Bearer {key}"} if key else {}
     status, body = _exchange(to, "GET", path, None, {"host": to.host_header, **auth}, TIMEOUT_S, insecure=insecure)
-    if status != 200:
+    if status != HTTPStatus.OK:
         return dialect.models.example
     try:
         return str(json.loads(body)["data"][0]["id"])
@@ -72,7 +73,7 @@ def check(plan: Plan) -> None:
     head, _, body = data.partition(b"\r\n\r\n")
     sent = dict(line.split(": ", 1) for line in head.decode("ascii").split("\r\n")[1:])
     status, answer = _exchange(to, "POST", to.path, body, sent, ANSWER_S, insecure=plan.insecure)
-    if not 200 <= status < 300:
+    if status // 100 != 2:  # noqa: PLR2004 - the class of success
         said = answer[:200].decode("utf-8", "replace").strip()
         hint = HINTS.get(status, "it does not answer a plain request")
         raise CannotJudge(f"{plan.url}: the first request got status {status}: {hint}: {said}")

@@ -12,7 +12,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from math import log, sqrt
-from random import Random
+from random import Random  # the same seed must give the same run, which a secure generator cannot
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,10 +21,55 @@ if TYPE_CHECKING:
 __all__ = ["Prompt", "draw", "image_uri", "nonce", "pick", "prompt"]
 
 WORDS = (
-    "river stone market window silver garden letter morning engine paper bridge candle forest winter harbor signal "
-    "kitchen ladder mirror number orange pencil quarter railway shadow table uncle valley wagon yellow anchor basket "
-    "copper dinner eleven fabric guitar hammer island jacket kettle lantern meadow needle office pocket quiet ribbon"
-).split()
+    "river",
+    "stone",
+    "market",
+    "window",
+    "silver",
+    "garden",
+    "letter",
+    "morning",
+    "engine",
+    "paper",
+    "bridge",
+    "candle",
+    "forest",
+    "winter",
+    "harbor",
+    "signal",
+    "kitchen",
+    "ladder",
+    "mirror",
+    "number",
+    "orange",
+    "pencil",
+    "quarter",
+    "railway",
+    "shadow",
+    "table",
+    "uncle",
+    "valley",
+    "wagon",
+    "yellow",
+    "anchor",
+    "basket",
+    "copper",
+    "dinner",
+    "eleven",
+    "fabric",
+    "guitar",
+    "hammer",
+    "island",
+    "jacket",
+    "kettle",
+    "lantern",
+    "meadow",
+    "needle",
+    "office",
+    "pocket",
+    "quiet",
+    "ribbon",
+)
 OPENING = "Continue this list in the same manner and do not stop early:"
 IMAGE_SIDE = 32
 
@@ -42,6 +87,10 @@ class Prompt:
     image: str | None = None
 
 
+def _seeded(seed: str) -> Random:
+    return Random(seed)  # noqa: S311 - repeatable on purpose
+
+
 def draw(lengths: Lengths, rng: Random) -> int:
     """One length of that distribution, within its bounds."""
     value = lengths.mean
@@ -53,13 +102,17 @@ def draw(lengths: Lengths, rng: Random) -> int:
     return int(min(max(round(value), lengths.low), lengths.high))
 
 
-def prompt(scenario: Scenario, seed: int, number: int, *, words: int | None = None, answer: int | None = None) -> Prompt:
+def prompt(
+    scenario: Scenario, seed: int, number: int, *, words: int | None = None, answer: int | None = None
+) -> Prompt:
     """The number-th prompt of a scenario; a trace gives its own lengths."""
-    rng = Random(f"{seed}/{scenario.name}/{number}")
+    rng = _seeded(f"{seed}/{scenario.name}/{number}")
     length = draw(scenario.prompt, rng) if words is None else words
     limit = draw(scenario.answer, rng) if answer is None else answer
     echo = nonce(seed, number) if scenario.echo else None
-    system = (("system", _sentence(Random(f"{seed}/prefix"), scenario.shared_prefix)),) if scenario.shared_prefix else ()
+    system = (
+        (("system", _sentence(_seeded(f"{seed}/prefix"), scenario.shared_prefix)),) if scenario.shared_prefix else ()
+    )
     turns = tuple(_turn(rng, f"{seed}-{number}-{turn}", length) for turn in range(scenario.turns))
     history = tuple(m for t in turns[:-1] for m in (("user", t), ("assistant", _sentence(rng, min(limit, 64)))))
     last = turns[-1] if echo is None else f"Repeat this word ten times and say nothing else: {echo}"
@@ -69,12 +122,12 @@ def prompt(scenario: Scenario, seed: int, number: int, *, words: int | None = No
 
 def pick(weights: list[float], seed: int, number: int) -> int:
     """Which part of a mix the number-th request belongs to."""
-    return Random(f"{seed}/mix/{number}").choices(range(len(weights)), weights)[0]
+    return _seeded(f"{seed}/mix/{number}").choices(range(len(weights)), weights)[0]
 
 
 def nonce(seed: int, number: int) -> str:
     """A word that no other request of the run asks for."""
-    rng = Random(f"{seed}/nonce/{number}")
+    rng = _seeded(f"{seed}/nonce/{number}")
     return "".join(rng.choice("bcdfghjkmnpqrstvwxz") + rng.choice("aeiou") for _ in range(5)) + str(number)
 
 

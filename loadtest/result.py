@@ -77,7 +77,11 @@ def _scenario(plan: Plan, tally: Tally, ended: Ended) -> dict[str, Any]:
         "unfinished": counts["unfinished"],
         "connections": counts["connections"],
         "tokens": counts["tokens"],
-        "token_source": "usage" if not counts["tokens_counted"] else "chunks" if counts["tokens_counted"] == counts["tokens"] else "both",
+        "tokens_from": "usage"
+        if not counts["tokens_counted"]
+        else "chunks"
+        if counts["tokens_counted"] == counts["tokens"]
+        else "both",
         "usage_odd": counts["usage_odd"],
         "error_examples": dict(tally.examples),
     }

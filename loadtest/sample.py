@@ -10,7 +10,7 @@ unless the generator was busy for MERGE_NS or more before the read: then separat
 are spread evenly since the last one, and the read is counted as merged.
 
 Tokens are the server's usage where that is possible at all (no fewer than the output events, no more than the bytes of
-text, and a sum that adds up), else the output events are counted and `token_source` says "chunks".
+text, and a sum that adds up), else the output events are counted and `tokens_from` says "chunks".
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ FIRSTS = ("first_byte", "first_event", "role", "reasoning", "content", "tool_cal
 TEXT_KEYS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
 PROBE = "probe-7c1e"
 SHAPE_TRIES = 3
+REDIRECTION = 300
+BURST = 2
 Shape = tuple[bytes, bytes, int, int]
 NO_SHAPE: Shape = (b"\0", b"\0", 1, 1)
 PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
@@ -74,7 +76,7 @@ class Sample:
     longest_gap_ms: float | None
     chunks: int
     tokens: int
-    token_source: str
+    tokens_from: str
     prompt_tokens: int | None
     cached_tokens: int | None
     finish_reason: str | None
@@ -128,7 +130,7 @@ class Analysis:
         self.firsts["first_byte"] = at
         self.status = status or None
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self.attempt.streamed and status < 300 and kind != "text/event-stream":
+        if self.attempt.streamed and status < REDIRECTION and kind != "text/event-stream":
             self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
 
     def fail(self, kind: str, message: str) -> None:
@@ -144,7 +146,7 @@ class Analysis:
             if body.startswith(prefix) and body.endswith(suffix) and PLAIN_TEXT(body, begin, len(body) - end):
                 outputs.append(at)
                 texts.append(body[begin : len(body) - end])
-            elif not self.attempt.streamed or (self.status or 200) >= 300:
+            elif not self.attempt.streamed or (self.status or 0) >= REDIRECTION:
                 self._whole.append(bytes(body))
             elif body:
                 self._read(at, busy, bytes(body))
@@ -154,7 +156,7 @@ class Analysis:
 
     def finish(self, fault: tuple[str, str] | None = None, retry_after: str | None = None) -> Outcome:
         """The verdict on what came. `fault` is what the transport saw: (class, message)."""
-        if self.status is not None and self.status >= 300:
+        if self.status is not None and self.status >= REDIRECTION:
             said = b"".join(self._whole)[:200].decode("utf-8", "replace")
             self.fail(f"http_{self.status}", said + (f" (retry-after: {retry_after})" if retry_after else ""))
         if fault is not None:
@@ -170,7 +172,12 @@ class Analysis:
         pieces = [piece + b"\n\n" for piece in body[:-2].split(b"\n\n")] if whole_events else [body]
         for piece in pieces:
             prefix, suffix, begin, end = self._shape
-            if whole_events and piece.startswith(prefix) and piece.endswith(suffix) and PLAIN_TEXT(piece, begin, len(piece) - end):
+            if (
+                whole_events
+                and piece.startswith(prefix)
+                and piece.endswith(suffix)
+                and PLAIN_TEXT(piece, begin, len(piece) - end)
+            ):
                 self.outputs.append(at)
                 self._texts.append(piece[begin : len(piece) - end])
             else:
@@ -192,7 +199,7 @@ class Analysis:
     def _share(self, before: int, at: int, busy: int) -> None:
         """Several output events in one read: a burst of the server, or writes that met in a busy generator."""
         count = len(self.outputs) - before
-        if count < 2:
+        if count < BURST:
             return
         if busy < MERGE_NS or before == 0:
             self.bursts += busy < MERGE_NS
@@ -222,7 +229,11 @@ class Analysis:
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
         choices = chunk.get("choices")
-        found = [self._choice(choice, at) for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+        found = (
+            [self._choice(choice, at) for choice in choices if isinstance(choice, dict)]
+            if isinstance(choices, list)
+            else []
+        )
         outputs = [pair for pair in found if pair[0]]
         if len(outputs) == 1 and len(found) == 1:
             return outputs[0]
@@ -264,7 +275,10 @@ class Analysis:
             answer = orjson.loads(body)
             message = answer["choices"][0]["message"]
         except (orjson.JSONDecodeError, LookupError, TypeError) as error:
-            self.fail("malformed_json" if isinstance(error, orjson.JSONDecodeError) else "malformed_answer", f"{error}: {body[:80]!r}")
+            self.fail(
+                "malformed_json" if isinstance(error, orjson.JSONDecodeError) else "malformed_answer",
+                f"{error}: {body[:80]!r}",
+            )
             return
         if answer.get("error"):
             self.fail("error_answer", body.decode("utf-8", "replace"))
@@ -284,7 +298,7 @@ class Analysis:
         if self.attempt.foreign is not None and self.attempt.echo is not None:
             words = set(self.attempt.foreign.findall(said.decode("utf-8", "replace"))) - {self.attempt.echo}
             if words:
-                self.fail("cross_talk", f"asked to repeat {self.attempt.echo}, the answer holds {sorted(words)[0]}")
+                self.fail("cross_talk", f"asked to repeat {self.attempt.echo}, the answer holds {min(words)}")
 
     def _tokens(self) -> tuple[int, str, str]:
         """(tokens, "usage" or "chunks", what is odd about the usage)."""
@@ -299,7 +313,11 @@ class Analysis:
             if tokens < counted:
                 return counted, "chunks", f"completion_tokens {tokens} is less than the {counted} chunks that came"
             if tokens > self.text_bytes + hidden + counted:
-                return counted, "chunks", f"completion_tokens {tokens} is more than the {self.text_bytes} bytes that came"
+                return (
+                    counted,
+                    "chunks",
+                    f"completion_tokens {tokens} is more than the {self.text_bytes} bytes that came",
+                )
         wrong = type(prompt) is int and type(total) is int and prompt + tokens != total
         return tokens, "usage", f"{prompt} + {tokens} is not {total}" if wrong else ""
 
@@ -322,13 +340,15 @@ class Analysis:
             queue_ms=_ms(attempt.sent - attempt.planned),
             connect_ms=attempt.connect_ms,
             resent=attempt.resent,
-            ttft_ms={name: _ms(self.firsts[name] - attempt.planned) if name in self.firsts else None for name in FIRSTS},
+            ttft_ms={
+                name: _ms(self.firsts[name] - attempt.planned) if name in self.firsts else None for name in FIRSTS
+            },
             e2e_ms=_ms(self.last - attempt.planned) if ok else None,
             tpot_ms=_ms(decode / (tokens - 1)) if ok and attempt.streamed and tokens > 1 and decode else None,
             longest_gap_ms=None if longest is None else longest / 1000,
             chunks=len(self.outputs),
             tokens=tokens,
-            token_source=source,
+            tokens_from=source,
             prompt_tokens=_int((self.usage or {}).get("prompt_tokens")),
             cached_tokens=_int(((self.usage or {}).get("prompt_tokens_details") or {}).get("cached_tokens")),
             finish_reason=self.finish_reason if isinstance(self.finish_reason, str) else None,
@@ -343,7 +363,12 @@ class Analysis:
 
 def _is_plain(piece: bytes) -> bool:
     """Whether these bytes are one event of one data line: then the decoder would give just that line's value."""
-    return piece.startswith(b"data: ") and piece.find(b"\n") == len(piece) - 2 and piece.endswith(b"\n") and b"\r" not in piece
+    return (
+        piece.startswith(b"data: ")
+        and piece.find(b"\n") == len(piece) - 2
+        and piece.endswith(b"\n")
+        and b"\r" not in piece
+    )
 
 
 def _plain_data(piece: bytes) -> str:
@@ -357,7 +382,12 @@ def _shape(piece: bytes, key: str, text: str) -> Shape | None:
     string without quotes, backslashes and control characters may then be replaced by any other such string.
     """
     line = piece.rstrip(b"\r\n")
-    if piece[len(line) :] not in {b"\n\n", b"\r\n\r\n"} or not line.startswith(b"data:") or b"\n" in line or b"\r" in line:
+    if (
+        piece[len(line) :] not in {b"\n\n", b"\r\n\r\n"}
+        or not line.startswith(b"data:")
+        or b"\n" in line
+        or b"\r" in line
+    ):
         return None
     quoted = b'"' + text.encode("utf-8", "surrogatepass") + b'"'
     start = line.find(quoted)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from loadtest.sample import Sample
 
 __all__ = ["SampleFile", "join"]

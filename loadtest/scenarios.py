@@ -38,8 +38,10 @@ class Lengths:
 
     def __post_init__(self) -> None:
         _allow("dist", self.dist, DISTRIBUTIONS)
-        if not (0 < self.mean and 0 < self.cv and 1 <= self.low <= self.high):
-            raise UsageError(f"lengths: mean {self.mean}, cv {self.cv}, low {self.low}, high {self.high}: need 0 < mean, 0 < cv, 1 <= low <= high")
+        if not (self.mean > 0 and self.cv > 0 and 1 <= self.low <= self.high):
+            raise UsageError(
+                f"lengths: mean {self.mean}, cv {self.cv}, low {self.low}, high {self.high}: need 0 < mean, 0 < cv, 1 <= low <= high"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ class Scenario:
 
     def table(self) -> dict[str, Any]:
         """The row as JSON and TOML write it; `from_table` reads it back."""
-        return _plain(asdict(self))
+        table: dict[str, Any] = _plain(asdict(self))
+        return table
 
 
 def known() -> tuple[str, ...]:
@@ -120,7 +123,9 @@ def load(name_or_path: str) -> Scenario:
     """The scenario of that name, or in that TOML file. Raises UsageError."""
     path = ROOT / f"{name_or_path}.toml" if name_or_path in known() else Path(name_or_path)
     if path.suffix != ".toml" or not path.is_file():
-        raise UsageError(f"--scenario: {name_or_path!r} is unknown; known are {', '.join(known())}, or give a .toml file")
+        raise UsageError(
+            f"--scenario: {name_or_path!r} is unknown; known are {', '.join(known())}, or give a .toml file"
+        )
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -140,7 +145,8 @@ def from_table(table: dict[str, Any]) -> Scenario:
     if unknown:
         raise UsageError(f"field {unknown[0]!r} is unknown; allowed are {', '.join(sorted(names))}")
     values = {name: _value(name, value) for name, value in table.items() if value is not None}
-    return _made(Scenario, values)
+    scenario: Scenario = _made(Scenario, values)
+    return scenario
 
 
 def _value(name: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value

@@ -13,6 +13,7 @@ asked rate exactly over each stage, and a ramp is no special case.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log, sqrt
 from random import Random
 from statistics import fmean, pstdev
@@ -80,7 +81,7 @@ def arrivals(stages: Sequence[Stage], process: str = "poisson", *, seed: int = 0
         raise UsageError(f"process: {process!r} is unknown; known are {', '.join(PROCESSES)}")
     if cv <= 0:
         raise UsageError(f"cv: {cv!r} must be above 0")
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311 - repeatable on purpose
     start = carry = 0.0
     for stage in stages:
         carry += stage.arrivals
@@ -99,7 +100,7 @@ def shard(times: Iterator[float], index: int, of: int) -> Iterator[tuple[int, fl
 
 def gap_cv(times: Sequence[float]) -> float | None:
     """The coefficient of variation of the gaps between these times; None for fewer than three."""
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     return pstdev(gaps) / fmean(gaps) if len(gaps) > 1 and fmean(gaps) > 0 else None
 
 

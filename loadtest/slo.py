@@ -1,7 +1,7 @@
 """Objectives as people write them: `ttft_p99<500ms`, `error_rate<0.1%`, `requests_per_second>=20`.
 
-    metric  one of the distributions with _p50, _p90, _p99, _p999, _mean or _max ("ttft" means ttft_content), or a rate
-    limit   a number with a unit that fits: us, ms, s for a latency; % or none for a share; /s or none for a rate
+metric  one of the distributions with _p50, _p90, _p99, _p999, _mean or _max ("ttft" means ttft_content), or a rate
+limit   a number with a unit that fits: us, ms, s for a latency; % or none for a share; /s or none for a rate
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Objective", "judge", "meets", "parse", "read_file"]
 
-TERM = re.compile(r"\s*([a-z0-9_]+)\s*(<=|>=|<|>)\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(us|ms|s|%|/s)?\s*", re.IGNORECASE)
+TERM = re.compile(
+    r"\s*([a-z0-9_]+)\s*(<=|>=|<|>)\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(us|ms|s|%|/s)?\s*", re.IGNORECASE
+)
 COMPARE: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 STATISTICS = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999, "mean": None, "max": None}
 LATENCY_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -75,7 +77,9 @@ def read_file(path: str) -> tuple[Objective, ...]:
 def _objective(text: str) -> Objective:
     found = TERM.fullmatch(text)
     if found is None:
-        raise UsageError(f"--slo: {text!r} is no term; expected METRIC<LIMIT, for example ttft_p99<500ms or error_rate<0.1%")
+        raise UsageError(
+            f"--slo: {text!r} is no term; expected METRIC<LIMIT, for example ttft_p99<500ms or error_rate<0.1%"
+        )
     name, compare, number, unit = found[1].lower(), found[2], float(found[3]), (found[4] or "").lower()
     if name in SHARES or name in RATES:
         return _rate(text, name, compare, number, unit)
@@ -101,7 +105,9 @@ def _rate(text: str, name: str, compare: str, number: float, unit: str) -> Objec
     return Objective(text, name, None, compare, limit)
 
 
-def judge(objectives: Iterable[Objective], metrics: Iterable[Metric], rates: Iterable[Rate], done: int) -> tuple[Slo, ...]:
+def judge(
+    objectives: Iterable[Objective], metrics: Iterable[Metric], rates: Iterable[Rate], done: int
+) -> tuple[Slo, ...]:
     """Each objective's verdict: pass, fail, or no-data when fewer samples came than its figure needs."""
     by_metric = {m.metric: m for m in metrics}
     by_rate = {r.metric: r.value for r in rates}

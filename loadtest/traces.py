@@ -1,7 +1,7 @@
 """Traces of real traffic: when each request came and how long prompt and answer were. Only times and lengths are used.
 
-    Mooncake-style    JSON lines with timestamp (ms), input_length, output_length
-    BurstGPT-style    CSV with Timestamp (s), Request tokens, Response tokens
+Mooncake-style    JSON lines with timestamp (ms), input_length, output_length
+BurstGPT-style    CSV with Timestamp (s), Request tokens, Response tokens
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def _jsonl(path: str, text: str) -> Iterator[Row]:
             row = json.loads(line)
             yield _row(float(row["timestamp"]) / 1000, row["input_length"], row["output_length"])
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"trace {path}: line {number}: {error!r}; expected timestamp, input_length, output_length") from error
+            raise UsageError(
+                f"trace {path}: line {number}: {error!r}; expected timestamp, input_length, output_length"
+            ) from error
 
 
 def _csv(path: str, text: str) -> Iterator[Row]:
@@ -61,7 +63,9 @@ def _csv(path: str, text: str) -> Iterator[Row]:
             time, asked, answered = (row[name] for name in BURST_COLUMNS)
             yield _row(float(time), asked, answered)
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"trace {path}: line {number}: {error!r}; expected the columns {', '.join(BURST_COLUMNS)}") from error
+            raise UsageError(
+                f"trace {path}: line {number}: {error!r}; expected the columns {', '.join(BURST_COLUMNS)}"
+            ) from error
 
 
 def _row(time: float, asked: str | float, answered: str | float) -> Row:

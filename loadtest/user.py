@@ -21,13 +21,12 @@ import gevent
 import gevent.socket
 from gevent import monkey
 from gevent.event import Event
-from geventhttpclient._parser import HTTPResponseParser
 from locust import User, constant, task
 
 from loadtest import slo
 from loadtest.clock import ClockWatch, Deadline, ask_for_stamps
 from loadtest.connection import Busy, Connection, Response, TlsConnection
-from loadtest.framing import Framing
+from loadtest.head import new_framing
 from loadtest.metrics import Tally
 from loadtest.sample import Analysis, Attempt
 
@@ -47,7 +46,6 @@ NAP_CLEAR_NS = 1_000_000
 GLANCE_NS = 500_000
 AHEAD = 512
 SLICE = 256
-LEADS: dict[int, bytes] = {}
 PREPARE_NS = 300_000
 LEAD_NS = 50_000_000
 SPAWN_NS = 500_000  # what locust takes to spawn a user, in one go
@@ -56,47 +54,8 @@ SPARE = 8
 FIRST_CONNECTIONS = 16
 
 
-class StreamFailure(Exception):  # noqa: N818 - locust prints its name before each class of failure
+class StreamFailure(Exception):
     """How locust's own statistics see a request that was no answer: its class and what happened."""
-
-
-class Head(HTTPResponseParser):  # type: ignore[misc]  # untyped C extension
-    """llhttp for one response head; see loadtest.framing.HeadParser."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.headers: dict[str, str] = {}
-        self._name = ""
-        self._in_value = True
-
-    @property
-    def status(self) -> int:
-        """The response's status."""
-        return int(self.get_code())
-
-    def _on_header_field(self, text: str) -> None:
-        self._name = text.lower() if self._in_value else self._name + text.lower()
-        self._in_value = False
-
-    def _on_header_value(self, text: str) -> None:
-        self.headers[self._name] = self.headers.get(self._name, "") + text if self._in_value else text
-        self._in_value = True
-
-    def _on_headers_complete(self) -> bool:
-        return True  # the body is not its business
-
-    def _on_message_begin(self) -> None: ...
-
-    def _on_message_complete(self) -> None: ...
-
-    def _on_status(self, _text: str) -> None: ...
-
-    def _on_body(self, _data: bytes) -> None: ...
-
-
-def new_framing() -> Framing:
-    """The framing of one response."""
-    return Framing(Head, LEADS)
 
 
 class Reader:
@@ -318,7 +277,12 @@ class Generator:
         def over(response: Response) -> None:
             attempt, _ = self._flying.pop(connection)
             self._reader.streams -= 1
-            if response.fault is not None and response.fault[0] in {"closed", "reset"} and reused and not response.reads:
+            if (
+                response.fault is not None
+                and response.fault[0] in {"closed", "reset"}
+                and reused
+                and not response.reads
+            ):
                 gevent.spawn(self._again, connection, request, planned, answered)
                 return
             self._ended.append((attempt, response))
@@ -329,7 +293,16 @@ class Generator:
         connection.begin(over)
         sent = time_ns()
         attempt = Attempt(
-            request.number, request.part, planned, sent, request.stream, done, request.echo, self.plan.foreign, connected, resent
+            request.number,
+            request.part,
+            planned,
+            sent,
+            request.stream,
+            done,
+            request.echo,
+            self.plan.foreign,
+            connected,
+            resent,
         )
         self._flying[connection] = (attempt, monotonic_ns())
         try:
@@ -408,7 +381,9 @@ class Generator:
         began = monotonic_ns()
         to = self.plan.origin
         greenlet_socket = gevent.socket.create_connection((to.host, to.port), timeout=CONNECT_S)
-        sock = NATIVE_SOCKET(greenlet_socket.family, greenlet_socket.type, greenlet_socket.proto, greenlet_socket.detach())
+        sock = NATIVE_SOCKET(
+            greenlet_socket.family, greenlet_socket.type, greenlet_socket.proto, greenlet_socket.detach()
+        )
         sock.setblocking(False)
         sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
         self.stamped = ask_for_stamps(sock) and self.stamped
@@ -474,7 +449,9 @@ class Generator:
         failure = None if sample.ok else StreamFailure(f"{sample.outcome}: {sample.message}")
         ttft = sample.ttft_ms["content"]
         if sample.ok and ttft is not None:
-            fire(request_type="TTFT", name=sample.part, response_time=ttft, response_length=0, exception=None, context={})
+            fire(
+                request_type="TTFT", name=sample.part, response_time=ttft, response_length=0, exception=None, context={}
+            )
         fire(
             request_type="POST",
             name=sample.part,
