@@ -12,7 +12,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,7 +21,6 @@ from reports.redact import MASK, SENSITIVE
 from reports.words import offender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from urllib.parse import SplitResult
 
 OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
@@ -156,17 +155,17 @@ def _exchanged(
             connection.putheader("Content-Length", str(len(one.sent)))
         connection.endheaders(one.sent or None)
         response = connection.getresponse()
-        body, error = _read(response.read1, began + timeout)
+        body, error = _read(response, began + timeout)
         return Answer(response.status, tuple(response.getheaders()), body, time.monotonic() - began, error)
     finally:
         connection.close()
 
 
-def _read(read1: Callable[[int], bytes], deadline: float) -> tuple[bytes, str | None]:
+def _read(response: HTTPResponse, deadline: float) -> tuple[bytes, str | None]:
     """The body, and why it is not whole: bounded in time and size, since a stream may never end."""
     parts: list[bytes] = []
     try:
-        while part := read1(65536):
+        while part := response.read1(65536):
             parts.append(part)
             if time.monotonic() > deadline:
                 return b"".join(parts), "the time-out ended while the answer was coming"
@@ -174,7 +173,8 @@ def _read(read1: Callable[[int], bytes], deadline: float) -> tuple[bytes, str | 
                 return b"".join(parts), f"cut after {LARGEST} bytes"
     except (OSError, HTTPException) as error:
         return b"".join(parts), f"{type(error).__name__}: {error}"
-    return b"".join(parts), None
+    missing = response.length or 0
+    return b"".join(parts), f"the answer ended {missing} bytes before its announced length" if missing else None
 
 
 def _keys(data: bytes) -> tuple[str, ...]:

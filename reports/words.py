@@ -57,8 +57,8 @@ def tally(rows: Iterable[RequirementResult]) -> dict[str, int]:
 
 def figure(value: float | None) -> str:
     """A number with about four digits; a dash where nothing was measured."""
-    if value is None:
-        return "-"
+    if not value:
+        return "-" if value is None else "0"
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4  # noqa: PLR2004 - powers of ten
     return f"{value:,.{digits}f}"
 

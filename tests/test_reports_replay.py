@@ -129,7 +129,15 @@ def test_an_answer_that_ends_too_early_is_told_with_what_came() -> None:
     with target(200, (("content-length", "99"),), b"half") as server:
         answer = send(exchange(url=url(server)), "k1", 5)
 
-    assert (200, b"half") == (answer.status, answer.body)
+    assert (answer.status, answer.body) == (200, b"half")
+    assert answer.error == "the answer ended 95 bytes before its announced length"
+
+
+def test_a_chunked_answer_that_is_cut_is_told_with_what_came() -> None:
+    with target(200, (("transfer-encoding", "chunked"),), b"5\r\nhello\r\nff\r\ncut") as server:
+        answer = send(exchange(url=url(server)), "k1", 5)
+
+    assert (answer.status, answer.body) == (200, b"hellocut")
     assert "IncompleteRead" in (answer.error or "")
 
 
