@@ -13,7 +13,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from conformance.reply import dig
 from conformance.wire.client import Client, Timeouts
@@ -65,11 +65,15 @@ class Target:
 
 def base_url(text: str) -> str:
     """The target's URL without a trailing slash. Raises TargetError for what is no http(s) URL."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TargetError(f"--target {text!r} is no http:// or https:// URL with a host (or the word 'embedded')")
-    if parts.username or parts.password:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that are no IPv6 address, a port that is no number up to 65535
+        usable = False
+    if "@" in text.partition("://")[2].partition("/")[0]:
         raise TargetError("--target holds a user name or password: give keys by the environment only (see --key-env)")
+    if not usable:
+        raise TargetError(f"--target {text!r} is no http:// or https:// URL with a host (or the word 'embedded')")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 
@@ -92,7 +96,6 @@ def _first_model(client: Client, target: Target, dialect: Dialect) -> str:
         raise TargetError(f"dialect {dialect.id} documents no list of models: give one with --model NAME")
     exchange = client.send(target.request(dialect.paths.models, b"", method="GET"))
     _reached(exchange, target)
-    _let_in(exchange, target)
     model = dig(exchange.json, "data", 0, "id")
     if isinstance(model, str) and model:
         return model
@@ -111,41 +114,44 @@ def _probe(client: Client, target: Target, dialect: Dialect) -> None:
     }
     exchange = client.send(target.request(path, json.dumps(body).encode()))
     _reached(exchange, target)
-    _let_in(exchange, target)
-    location = exchange.header("location")
-    if exchange.status is not None and 300 <= exchange.status < 400 and location:  # noqa: PLR2004 - redirects
-        where = urljoin(exchange.request.url, location)
-        raise TargetError(
-            f"POST {exchange.request.url} is redirected ({exchange.status}) to {where}: not followed, so that the key stays here; give the final URL"
-        )
-    if exchange.status in NO_ENDPOINT and not isinstance(exchange.json, dict):
+    page = exchange.ok and exchange.media_type == "text/html"
+    if (exchange.status in NO_ENDPOINT or page) and not isinstance(exchange.json, dict):
         raise TargetError(
             f"no chat-completions endpoint at {exchange.request.url}: POST is answered {_brief(exchange)}; is the base URL right?"
         )
 
 
 def _reached(exchange: Exchange, target: Target) -> None:
+    """Somebody answered, here, and let us in."""
     if exchange.status is None:
-        raise TargetError(f"no answer from {target.url}: {exchange.error}")
+        raise TargetError(f"no answer from {target.url}: {_plain(exchange.error or 'nothing', target.key)}")
+    location = exchange.header("location")
+    if 300 <= exchange.status < 400 and location:  # noqa: PLR2004 - redirects
+        raise TargetError(
+            f"{exchange.request.method} {exchange.request.url} is redirected ({exchange.status}) to "
+            f"{_plain(location, target.key)}: not followed, so that the key stays here; give the final URL"
+        )
+    _let_in(exchange, target)
 
 
 def _let_in(exchange: Exchange, target: Target) -> None:
     if exchange.status in (401, 403):
         if target.key:
-            raise TargetError(
-                f"{exchange.request.url} refuses the key in {target.key_env}: {_brief(exchange, target.key)}"
-            )
+            raise TargetError(f"{exchange.request.url} refuses the key in {target.key_env}: {_brief(exchange)}")
         raise TargetError(
             f"{exchange.request.url} wants a key: set the environment variable {target.key_env} ({_brief(exchange)})"
         )
 
 
-def _brief(exchange: Exchange, key: str | None = None) -> str:
-    text = " ".join(exchange.text[:200].split())
-    if key:
-        text = text.replace(key, "***")
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return f"{exchange.status} {exchange.media_type or 'without content type'}: {printable[:120]}".rstrip(": ")
+def _brief(exchange: Exchange) -> str:
+    text = _plain(exchange.text[:1000], exchange.request.key)
+    return f"{exchange.status} {exchange.media_type or 'without content type'}: {text}".rstrip(": ")
+
+
+def _plain(text: str, key: str | None) -> str:
+    """What a server said, on one line, short, without the key and without control characters."""
+    line = " ".join((text.replace(key, "***") if key else text).split())
+    return "".join(c if c.isprintable() else "?" for c in line)[:120]
 
 
 class Embedded:
