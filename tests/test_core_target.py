@@ -273,11 +273,10 @@ def test_an_odd_redirect_is_one_clean_sentence(location: str) -> None:
 
 
 def test_a_dialect_without_a_list_of_models_wants_a_model() -> None:
-    assert DRIA.paths.models is None
-    assert (
-        refusal("http://127.0.0.1:1", dialect=DRIA, model=None)
-        == "dialect dria documents no list of models: give one with --model NAME"
-    )
+    silent = replace(DRIA, paths=replace(DRIA.paths, models=None))
+    sentence = refusal("http://127.0.0.1:1", dialect=silent, model=None)
+
+    assert sentence == "dialect dria documents no list of models: give one with --model NAME"
 
 
 @pytest.mark.parametrize(
