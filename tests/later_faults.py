@@ -376,6 +376,7 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "not a number": scored(lambda token: token.update(logprob=float("nan"))),
         "minus infinity": scored(lambda token: token.update(logprob=float("-inf"))),
         "null": scored(lambda token: token.update(logprob=None)),
+        "an integer beyond all floats": scored(lambda token: token.update(logprob=-(10**400))),
         "text": scored(lambda token: token.update(logprob="-0.5")),
         "bytes of another token": scored(lambda token: token.update(bytes=[120])),
         "alternatives beyond certainty": scored(lambda token: token.update(top_logprobs=HEAVY)),

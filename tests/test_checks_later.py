@@ -8,11 +8,14 @@ import json
 import shutil
 import subprocess
 import tomllib
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 import dialects
 from conformance import profile as profiles
@@ -21,8 +24,9 @@ from conformance.explore import Explorer
 from conformance.profile import Profile
 from conformance.registry import info
 from conformance.target import Target
-from conformance.verdict import Inconclusive, Mismatch, NotApplicable, Untested
+from conformance.verdict import Conclusion, Inconclusive, Mismatch, NotApplicable, Untested
 from conformance.wire.client import Client, Timeouts
+from tests.json_mutants import mutant
 from tests.later_faults import (
     FAULTS,
     HONEST,
@@ -55,6 +59,7 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
     for function in vars(module).values()
     if inspect.isfunction(function) and (mark := info(function)) is not None
 }
+MUTANTS = 6
 LEVERS = ("no_credit", "limited", "forbidden")
 ROOT = Path(__file__).parents[1]
 PROFILE = Profile(
@@ -66,7 +71,12 @@ ADAPTIVE = ("sessions.", "tools.override-shape")
 TEXT_DIALECT = {"limits.timeout": "dria", "limits.retry-after": "dos_ai"}
 
 
-settings.register_profile("later", settings.get_profile("tests"), max_examples=5)
+settings.register_profile(
+    "later",
+    settings.get_profile("tests"),
+    max_examples=5,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],  # as in a run that judges
+)
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +238,21 @@ def test_what_shows_nothing_stays_open(check_id: str, case: tuple[type[Exception
 
 def test_every_check_has_a_fault_that_it_sees() -> None:
     assert {*FUNCTIONS} - {"clients.openai-node"} == {check_id.partition("[")[0] for check_id in FAULTS}
+
+
+@pytest.mark.parametrize("check_id", sorted({*FUNCTIONS} - {"models.field", "clients.openai-node"}))
+def test_a_check_concludes_whatever_comes(check_id: str) -> None:
+    chance = Random(check_id)  # noqa: S311 - the same mutants every time
+    alter = replace(
+        HONEST,
+        whole=lambda asked, body: body if asked.get("stream") else mutant(body, chance),
+        chunks=lambda _, chunks: mutant(chunks, chance),
+        models=mutant(HONEST.models, chance),
+    )
+
+    for _ in range(MUTANTS):
+        with suppress(Mismatch, Conclusion):
+            judge(check_id, alter, examples=1)
 
 
 @pytest.mark.parametrize(

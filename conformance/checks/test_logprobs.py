@@ -95,14 +95,8 @@ def _problems(token: Json) -> Iterator[str]:
     top = dig(token, "top_logprobs")
     others = [other for other in top if isinstance(other, dict)] if isinstance(top, list) else []
     for entry in (token, *others):
-        value = entry.get("logprob")
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or value > ROUNDING
-        ):
-            yield f"logprob {shown(value)} of the token {shown(entry.get('token'))}"
+        if not _is_log_probability(entry.get("logprob")):
+            yield f"logprob {shown(entry.get('logprob'))} of the token {shown(entry.get('token'))}"
             return
         yield from _misspelt(entry)
     mass = sum(math.exp(other["logprob"]) for other in others)
