@@ -18,9 +18,8 @@ import xllamacpp
 
 QUIET = 1  # errors only
 SLOTS = 4
-WINDOW = (
-    2048  # tokens a request may take, prompt and answer: a quarter of what the model could read, for the sake of memory
-)
+THREADS = 1  # two that wait for each other by spinning are a hundred times slower on a busy machine of two cores
+WINDOW = 2048  # tokens of a request, prompt and answer; a quarter of what the model could read, to save memory
 
 
 def parameters(port: int, key: str | None) -> xllamacpp.CommonParams:
@@ -32,6 +31,7 @@ def parameters(port: int, key: str | None) -> xllamacpp.CommonParams:
     params.port = port
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * WINDOW
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = THREADS
     params.use_jinja = True
     params.verbosity = QUIET
     if key:
