@@ -70,8 +70,9 @@ class Chat:
             refused = None if "auth" in skipped else error
         requests, tokens, spent = self.context.limiter.take(self.dialect.id, key)
         visit.headers.update(limit_headers(self.dialect, requests, tokens))
-        if refused or spent:
-            raise refused or spent  # type: ignore[misc]  # one of them is set
+        refusal = refused or spent
+        if refusal:
+            raise refusal
         return key
 
     def _order(self, data: bytes, skipped: frozenset[str]) -> Order:

@@ -44,6 +44,40 @@ METHODS = (
     "service.method-refused",
     "service.no-server-error",
 )
+CUMULATED = 100
+UNREADABLE = (  # a stream of one endless event holds nothing
+    "stream.framing",
+    "stream.json-chunks",
+    "stream.done",
+    "stream.text-present",
+    "stream.finish-once",
+    "stream.n-choices",
+    "stream.no-truncation",
+    "stream.equals-plain",
+    "chat.natural-finish",
+    "chat.length-finish",
+    "chat.one-choice-by-default",
+    "chat.stop-finish",
+    "clients.openai-python-stream",
+    "structured_output.streamed",
+    "tools.arguments-valid",
+    "tools.call-shape",
+    "tools.finish",
+    "tools.named-choice",
+    "tools.required-choice",
+    "tools.stream-deltas",
+    "usage.stream-on-request",
+    "usage.stream-present",
+)
+FINISHES = (
+    "stream.finish-once",
+    "stream.n-choices",
+    "stream.equals-plain",
+    "chat.length-finish",
+    "chat.natural-finish",
+    "chat.stop-finish",
+    "tools.finish",
+)
 LIMITS = ("chat.max-tokens-bounds", "chat.length-finish", "usage.within-limit", "request.token-limit-aliases")
 RULES = ("range", "items", "enum", "format", "length", "pattern")
 
@@ -139,7 +173,7 @@ def values_not_checked(skipped: frozenset[str], _: object) -> frozenset[str]:
 # chat
 
 
-@FAULTS.at("order", every=("chat.stop-cuts",))
+@FAULTS.at("order", every=("chat.stop-cuts", "chat.stop-finish"))
 def stop_ignored(order: Order, _: object) -> Order:
     """Stop sequences are accepted and ignored."""
     return replace(order, chat=replace(order.chat, stop=()))
@@ -194,16 +228,7 @@ def event_after_done(tail: list[bytes], _: object) -> list[bytes]:
     return [*tail, *tail]
 
 
-FINISHES = (
-    "stream.finish-once",
-    "stream.n-choices",
-    "stream.equals-plain",
-    "chat.length-finish",
-    "chat.natural-finish",
-)
-
-
-@FAULTS.at("chunks", every=FINISHES)
+@FAULTS.at("chunks", every=FINISHES, dos_ai=("usage.stream-with-finish",))
 def finish_reason_missing(chunks: list[Json], _: object) -> list[Json]:
     """No chunk says why the answer ended."""
     return [{**chunk, "choices": [_unfinished(choice) for choice in chunk["choices"]]} for chunk in chunks]
@@ -219,25 +244,27 @@ def id_changes_in_stream(chunks: list[Json], trail: Trail) -> list[Json]:
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.incremental", "stream.equals-plain"))
+@FAULTS.at("chunks", every=("stream.incremental", "stream.equals-plain", "usage.completion-counted"))
 def cumulative_deltas(chunks: list[Json], trail: Trail) -> list[Json]:
-    """Every delta repeats all of the text so far."""
-    for choice in _speaking(chunks):
-        said = trail.memo.get(choice.get("index", 0), "") + choice["delta"]["content"]
-        trail.memo[choice.get("index", 0)] = choice["delta"]["content"] = said
+    """Deltas repeat all of the text so far; the first hundred do, in answers that are no JSON."""
+    for choice in _speaking(chunks, trail):
+        said = trail.memo.setdefault(choice.get("index", 0), [])
+        if len(said) < CUMULATED:
+            said.append(choice["delta"]["content"])
+            choice["delta"]["content"] = "".join(said)
     return chunks
 
 
 @FAULTS.at("chunks", every=("stream.equals-plain",))
 def first_text_lost(chunks: list[Json], trail: Trail) -> list[Json]:
-    """The first piece of text never arrives."""
-    for choice in _speaking(chunks):
+    """The first piece of a text that is no JSON never arrives."""
+    for choice in _speaking(chunks, trail):
         if choice.get("index", 0) not in trail.memo:
             trail.memo[choice.get("index", 0)] = choice["delta"]["content"] = ""
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.n-choices",))
+@FAULTS.at("chunks", every=("stream.n-choices", "stream.finish-once", "stream.role-once"))
 def index_always_zero(chunks: list[Json], _: object) -> list[Json]:
     """Chunks of every choice say that they are of the first."""
     return [{**chunk, "choices": [_first(choice) for choice in chunk["choices"]]} for chunk in chunks]
@@ -257,7 +284,7 @@ def content_type_json_on_stream(head: Head, trail: Trail) -> Head:
     return (head[0], {**head[1], "content-type": "application/json"}) if trail.order.stream else head
 
 
-@FAULTS.at("frame", every=("stream.framing", "stream.json-chunks", "stream.done", "stream.text-present"))
+@FAULTS.at("frame", every=UNREADABLE)
 def no_blank_lines(frame: bytes, _: object) -> bytes:
     """Events are not separated by blank lines."""
     return frame.replace(b"\n\n", b"\n")
@@ -266,7 +293,7 @@ def no_blank_lines(frame: bytes, _: object) -> bytes:
 # usage
 
 
-@FAULTS.at("document", every=("usage.sum", "usage.stream-sum"))
+@FAULTS.at("document", every=("usage.sum", "usage.stream-sum", "clients.openai-python"))
 def usage_sum_wrong(document: Json, _: object) -> Json:
     """The total is one more than the sum of its parts."""
     if document.get("usage"):
@@ -274,7 +301,7 @@ def usage_sum_wrong(document: Json, _: object) -> Json:
     return document
 
 
-@FAULTS.at("body", every=("usage.prompt-positive", "usage.grows-with-prompt"))
+@FAULTS.at("body", every=("usage.prompt-positive", "usage.grows-with-prompt", "usage.stream-equals-plain"))
 def prompt_not_counted(body: Json, _: object) -> Json:
     """The prompt is counted as no tokens in whole answers."""
     return {**body, "usage": {**body["usage"], "prompt_tokens": 0, "total_tokens": body["usage"]["completion_tokens"]}}
@@ -289,7 +316,7 @@ def usage_twice(chunks: list[Json], _: object) -> list[Json]:
 # errors
 
 
-@FAULTS.at("refusal", every=("errors.field",))
+@FAULTS.at("refusal", every=("errors.field", "errors.type", "errors.code", "errors.marker"))
 def error_envelope_detail(refusal: Refusal, error: ApiError) -> Refusal:
     """Refusals come as {"detail": ...}."""
     return replace(refusal, body={"detail": error.message}, text=False)
@@ -354,8 +381,10 @@ def _is_cut(event: Event) -> TypeGuard[Finish]:
     return isinstance(event, Finish) and event.reason == "length"
 
 
-def _speaking(chunks: list[Json]) -> list[Json]:
-    return [choice for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")]
+def _speaking(chunks: list[Json], trail: Trail) -> list[Json]:
+    """The choices that say something, in answers that are no JSON."""
+    choices = [choice for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")]
+    return choices if trail.order.chat.schema is None else []
 
 
 def _first(choice: Json) -> Json:
