@@ -18,6 +18,7 @@ __all__ = ["Choice", "Chunk", "Reply", "asked", "dig", "read"]
 
 Json = dict[str, Any]
 DONE = "[DONE]"
+TEXTS = frozenset(("content", "arguments", "reasoning", "reasoning_content", "refusal", "token", "obfuscation", "text"))
 
 
 @dataclass(slots=True)
@@ -72,6 +73,14 @@ class Reply:
         if not self.streamed:
             return ()
         return tuple(_chunk(timed) for timed in self.exchange.decoded[1] if timed.event.data.strip() != DONE)
+
+    @cached_property
+    def distinct(self) -> tuple[tuple[int, Chunk], ...]:
+        """(number from 1, chunk) of the chunks that differ in more than their text: what a rule of shape has to look at."""
+        first: dict[Any, tuple[int, Chunk]] = {}
+        for number, chunk in enumerate(self.chunks, 1):
+            first.setdefault(_shape(chunk.value), (number, chunk))
+        return tuple(first.values())
 
     @cached_property
     def done(self) -> list[int]:
@@ -150,6 +159,19 @@ def _chunk(timed: Timed) -> Chunk:
     except strict_json.NotJson as error:
         return Chunk(None, (f"not JSON: {error}",), timed)
     return Chunk(value, tuple(departures), timed)
+
+
+def _shape(value: Any, name: str = "") -> Any:  # noqa: ANN401 - any JSON value, and something hashable
+    """What a rule of shape can see of a value: members, types, short values; of running text only whether there is any."""
+    if isinstance(value, dict):
+        return tuple((key, _shape(member, key)) for key, member in value.items())
+    if isinstance(value, list):
+        return ("list", frozenset(_shape(member, name) for member in value))
+    if name in TEXTS and isinstance(value, str):
+        return (str, value != "")
+    if isinstance(value, float):
+        return (float, value < 0)
+    return (type(value), value)
 
 
 def _objects(value: Any) -> list[Json]:  # noqa: ANN401 - any JSON value

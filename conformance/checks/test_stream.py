@@ -33,6 +33,8 @@ def test_content_type(chat: Chat) -> None:
 def test_framing(stream: Reply) -> None:
     """Every event ends with a blank line and holds fields that the standard knows, in UTF-8; none lacks its data."""
     decoder, events = stream.exchange.decoded
+    if decoder.overflow:
+        raise Mismatch("events of sane size", f"an event of more than {decoder.limit} bytes", stream.exchange)
     if not events and stream.exchange.body.strip():
         raise Mismatch(
             "events, each ended by a blank line", f"none in {len(stream.exchange.body)} bytes", stream.exchange
@@ -84,12 +86,12 @@ def test_done(stream: Reply) -> None:
 def test_field(stream: Reply, dialect: Dialect, path: str) -> None:
     """The member of a chunk is as the document says: there, of its type, one of its values."""
     field = Field.of(dialect, "chunk", path)
-    for number, chunk in enumerate(stream.chunks):
+    for number, chunk in stream.distinct:
         if not isinstance(chunk.value, dict) or "error" in chunk.value:
             continue
         problem = next(field.problems(chunk.value), None)
         if problem:
-            raise Mismatch(f"in every chunk {field.expectation}", f"in chunk {number + 1}: {problem}", stream.exchange)
+            raise Mismatch(f"in every chunk {field.expectation}", f"in chunk {number}: {problem}", stream.exchange)
 
 
 @oracle("stream.id-constant")
