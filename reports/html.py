@@ -64,6 +64,7 @@ class RowView:
     shown: tuple[ExchangeView, ...]
     linked: tuple[str, ...]
     replay: str
+    reason: str | None
 
 
 def html(report: Report | LoadReport, baseline: Baseline | None = None, level: str | None = None) -> str:
@@ -120,7 +121,7 @@ def _rows(report: Report, result: GateResult, scale: float) -> dict[str, RowView
         elsewhere = tuple(e for e in row.evidence if e in known and e not in here)
         replay = f"python -m reports replay report.json {shlex.quote(row.id)}"
         exchanges = tuple(_exchange(known[e], size) for e in here)
-        views[row.id] = RowView(row, row.id in result.excused, exchanges, elsewhere, replay)
+        views[row.id] = RowView(row, row.id in result.excused, exchanges, elsewhere, replay, words.reason(row))
     return views
 
 

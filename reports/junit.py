@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from reports import clean
-from reports.gate import CANNOT_JUDGE, CERTIFICATE, FAILED, judge, rows_of
+from reports.gate import CANNOT_JUDGE, CERTIFICATE, FAILED, GateResult, judge, rows_of
 from reports.model import LoadReport, Report, RequirementResult
-from reports.words import seconds_of
+from reports.words import reason, seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from reports.baseline import Baseline
 
@@ -33,15 +33,11 @@ def junit(report: Report | LoadReport, baseline: Baseline | None = None, level: 
         suites = [_load_suite(report)]
     else:
         suites = _suites(report, level, frozenset(result.excused))
-    if result.code == CANNOT_JUDGE and not report.complete:
-        suites.append(_run_suite(report, "incomplete", report.reason or "", "error"))
     root = ET.Element("testsuites", name=_text(f"{report.target.dialect} {report.target.url}"))
     root.extend(suites)
+    root.extend(_of_the_run(report, result, root))
     _count(root, root.iter("testcase"))
     root.set("time", f"{seconds_of(report):.3f}")
-    if result.code == FAILED and root.get("failures") == "0":
-        root.append(_run_suite(report, "baseline", " ".join(result.sentences), "failure"))
-        _count(root, root.iter("testcase"))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -84,7 +80,7 @@ def _details(row: RequirementResult) -> str:
         "place": row.place,
         "expected": row.expected,
         "observed": row.observed,
-        "reason": row.reason,
+        "reason": reason(row),
     }
     lines = [f"{name}: {clean.one_line(value)}" for name, value in parts.items() if value]
     lines += [f"exchanges: {clean.one_line(', '.join(row.evidence))}"] if row.evidence else []
@@ -115,12 +111,21 @@ def _observed(report: LoadReport, text: str) -> str:
     return "; ".join(f"observed {slo.observed}, limit {slo.limit}" for slo in report.slo if slo.text == text)
 
 
-def _run_suite(report: Report | LoadReport, name: str, reason: str, kind: str) -> ET.Element:
-    """A case of the run as a whole, so that a dashboard cannot show green what the gate does not."""
+def _of_the_run(report: Report | LoadReport, result: GateResult, root: ET.Element) -> Iterator[ET.Element]:
+    """A case of the run as a whole where no row's case is as red as the gate: no dashboard may show green instead."""
+    if not report.complete:
+        yield _run_suite(report, "incomplete", report.reason or "", "error")
+    elif result.code == CANNOT_JUDGE and root.find(".//error") is None:
+        yield _run_suite(report, "cannot judge", "; ".join(result.sentences), "error")
+    elif result.code == FAILED and root.find(".//failure") is None:
+        yield _run_suite(report, "baseline", "; ".join(result.sentences), "failure")
+
+
+def _run_suite(report: Report | LoadReport, name: str, why: str, kind: str) -> ET.Element:
     case = ET.Element(
         "testcase", name=f"the run: {name}", time="0.000", classname=_text(f"{report.target.dialect}.run")
     )
-    _outcome(case, kind, f"{name}: {reason}", reason)
+    _outcome(case, kind, f"{name}: {why}", why)
     return _suite(report, "run", [case])
 
 

@@ -93,7 +93,7 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
         "place": row.place,
         "expected": row.expected,
         "observed": row.observed,
-        "reason": row.reason if row.reason != row.observed else None,
+        "reason": words.reason(row),
         "answer": words.answered(one) if one else None,
     }
     yield from (Text(f"  {name:<9} {_text(value)}") for name, value in facts.items() if value)

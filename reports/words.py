@@ -96,10 +96,18 @@ def offender(report: Report, row: RequirementResult) -> ExchangeRecord | None:
 
 
 def answered(one: ExchangeRecord, limit: int = 300) -> str:
-    """What came, on one line: the status or what broke, and the beginning of the body."""
+    """What came, on one line: the status or what broke, and the beginning and the end of the body."""
     if one.status is None:
         return f"no answer: {one.error or 'the connection ended'}"
-    body = one.body[:limit].decode("utf-8", "surrogateescape")
-    rest = f" [... {len(one.body) - limit} more bytes]" if len(one.body) > limit else ""
+    body, half = one.body, limit // 2
+    cut = len(body) > limit
+    start, end = (body[:half], body[-half:]) if cut else (body, b"")
+    rest = f" [... {len(body) - limit} more bytes ...] {end.decode('utf-8', 'surrogateescape')}" if cut else ""
     broken = f" ({one.error})" if one.error else ""
-    return f"{one.status}{broken} {body}{rest}"
+    return f"{one.status}{broken} {start.decode('utf-8', 'surrogateescape')}{rest}"
+
+
+def reason(row: RequirementResult) -> str | None:
+    """Why the row has its verdict, where that says more than what was expected and observed."""
+    told = [text for text in (row.expected, row.observed) if text]
+    return None if row.reason and told and all(text in row.reason for text in told) else row.reason

@@ -76,7 +76,7 @@ def test_junit_has_a_case_a_row_with_the_outcome_that_the_gate_gives(one: Report
 
     assert verdicts(one) == Counter(re.findall(r"^verdict: (.*)$", "\n".join(told), re.MULTILINE))
     assert blocking["fail"] == int(root.get("failures", "")) == len(root.findall(".//testcase/failure"))
-    run = 0 if one.complete else 1
+    run = 0 if one.complete and one.requirements else 1
     assert blocking["error"] + blocking["not-run"] + run == int(root.get("errors", "")) == len(root.findall(".//error"))
     assert len(one.requirements) + run == int(root.get("tests", "")) == len(root.findall(".//testcase"))
 
@@ -100,6 +100,14 @@ def test_junit_names_a_stale_excuse() -> None:
 
     assert root.get("failures") == "1"
     assert "no longer needed" in (root.findtext(".//failure") or "")
+
+
+def test_junit_is_red_whenever_the_gate_is_not_green() -> None:
+    stranger = Baseline((Excuse("OAI-99", "known", date(2026, 1, 1)),))
+    root = ET.fromstring(rendered("junit", report(row()), stranger))  # noqa: S314 - our own text
+
+    assert root.get("errors") == "1"
+    assert "no row of this report" in (root.findtext(".//error") or "")
 
 
 @relaxed
