@@ -5,7 +5,9 @@
 
 Redirects are followed only within the same origin and only by 307 and 308, so a key never reaches another host.
 Proxies from the environment are ignored: what is measured is the target. Bodies are bounded (`LIMIT`), as are the
-whole exchange's seconds; both are reported as the exchange's `error`.
+whole exchange's seconds; both are reported as the exchange's `error`. A connection that was kept open and turns out to be
+closed before a byte of an answer comes is replaced and the request sent again, as browsers and SDKs do (RFC 9112 9.3.1):
+servers may close idle connections at any time, and that says nothing of the request.
 """
 
 from __future__ import annotations
@@ -176,7 +178,7 @@ class _Attempt:
             content=content or None,
             extensions={"timeout": self.timeout.as_dict()},
         )
-        response = self.http.handle_request(message)
+        response = self._response(message, again=pieces is None)
         try:
             self.status = response.status_code
             self.headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw)
@@ -184,6 +186,22 @@ class _Attempt:
         finally:
             response.close()
         return self._next(message.url, response)
+
+    def _response(self, message: httpx.Request, *, again: bool) -> httpx.Response:
+        """The response; asked for `again` for as long as the pool gives out connections that the server has closed."""
+        opened = False
+
+        def trace(event: str, _: object) -> None:
+            nonlocal opened
+            opened = opened or event == "connection.connect_tcp.started"
+
+        message.extensions["trace"] = trace
+        while True:
+            try:
+                return self.http.handle_request(message)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                if opened or not again:
+                    raise
 
     def _next(self, url: httpx.URL, response: httpx.Response) -> str | None:
         location = response.headers.get("location")
