@@ -238,7 +238,8 @@ def delta(generator: Generator) -> dict[str, Any]:
 
 def summary(result: Any) -> list[str]:  # noqa: ANN401 - a LoadReport
     """What a person wants to read at the end of a run."""
-    lines = [f"certificate: {result.certificate.verdict}", *(f"  {reason}" for reason in result.certificate.reasons)]
+    lines = [] if result.complete else [f"incomplete: {result.reason}"]
+    lines += [f"certificate: {result.certificate.verdict}", *(f"  {reason}" for reason in result.certificate.reasons)]
     lines += [
         f"{m.metric:>12} p50 {m.p50:.2f}  p90 {m.p90:.2f}  p99 {m.p99:.2f}  max {m.max:.2f} ms  (n {m.n})"
         for m in result.metrics

@@ -213,6 +213,7 @@ class Analysis:
         """Take one event's data: (the key of its text, its text) for an output event, else ("", "")."""
         if data == "[DONE]":
             self.done += 1
+            self._shape, self._tries = NO_SHAPE, SHAPE_TRIES  # whatever follows is looked at
             return "", ""
         if self.done:
             self.fail("after_done", f"data after [DONE]: {data[:80]}")

@@ -1,0 +1,221 @@
+"""From reads to a Sample, on a clock that does not run: every behaviour is reported as what it is."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.behaviour import BEHAVIOURS, CUT, Pace, chunk, event
+from loadtest.framing import Framing
+from loadtest.plan import NONCE
+from loadtest.sample import MERGE_NS, Analysis, Attempt, Outcome
+from tests.test_load_framing import PlainHead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+START = 1_700_000_000_000_000_000
+STREAM = {"content-type": "text/event-stream"}
+Reading = tuple[int, int, bytes]
+
+
+def analysed(readings: Sequence[Reading], fault: tuple[str, str] | None = None, **attempt: object) -> Outcome:
+    values: dict[str, object] = {"number": 1, "part": "chat", "planned": START, "sent": START}
+    analysis = Analysis(Attempt(**(values | attempt)))  # type: ignore[arg-type]  # the fields of Attempt
+    if readings:
+        analysis.begin(readings[0][0], 200, STREAM)
+    analysis.feed(list(readings))
+    return analysis.finish(fault)
+
+
+def played(name: str, pace: Pace, cuts: Sequence[int] = ()) -> Outcome:
+    """A behaviour's writes as reads at exactly their times, cut further at these places of the whole."""
+    framing, readings, place = Framing(PlainHead), [], 0
+    fault = None
+    for at, data in BEHAVIOURS[name].writes(pace):
+        if data == CUT:
+            fault = ("cut", "the connection ended inside the answer")
+            break
+        inside = sorted({cut % 20_000 - place for cut in cuts} & set(range(1, len(data))))
+        edges = [0, *inside, len(data)]
+        readings += [(START + round(at * 1e9), 0, framing.feed(data[a:b])) for a, b in itertools.pairwise(edges)]
+        place += len(data)
+    return analysed(readings, fault)
+
+
+@pytest.mark.parametrize("name", sorted(BEHAVIOURS))
+@given(cuts=st.lists(st.integers(0, 10**6), max_size=20), chunks=st.integers(8, 40))
+def test_each_behaviour_is_reported_as_its_truth_however_its_bytes_are_split(
+    name: str, cuts: list[int], chunks: int
+) -> None:
+    pace = Pace(0.05, 0.01, chunks)
+    truth = BEHAVIOURS[name].truth(pace)
+
+    sample = played(name, pace, cuts).sample
+
+    assert truth.outcome == sample.outcome
+    assert {key: pytest.approx(value, rel=0.01, abs=0.001) for key, value in truth.ttft.items()} == {
+        key: sample.ttft_ms[key] for key in truth.ttft
+    }
+    if truth.outcome == "ok":
+        assert truth.tokens == sample.tokens
+        assert ("chunks" if truth.counted else "usage") == sample.tokens_from
+        assert truth.longest == pytest.approx(sample.longest_gap_ms, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["plain", "four-tokens", "reasoning-first", "crlf", "usage-missing"])
+def test_gaps_are_those_of_the_chunks(name: str) -> None:
+    outcome = played(name, Pace())
+
+    assert outcome.gaps == [10_000] * 63
+    assert outcome.token_gaps == [round(10_000 * 64 / outcome.sample.tokens)] * 63
+
+
+def test_time_per_token_counts_tokens_and_not_chunks() -> None:
+    assert played("four-tokens", Pace()).sample.tpot_ms == pytest.approx(630 / 255, abs=0.001)
+
+
+TEXTS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=20)
+
+
+@given(TEXTS, st.booleans())
+def test_the_short_cut_for_like_chunks_sees_what_the_long_way_sees(texts: list[str], spaced: bool) -> None:  # noqa: FBT001
+    events = [event(chunk({"content": text})) for text in texts] + [event(b"[DONE]")]
+    if spaced:
+        events = [b"data:" + e[6:] for e in events]
+    short = [(START + i, 0, data) for i, data in enumerate(events)]
+    long = [
+        (at, busy, data.replace(b"data:", b"id: 7\ndata:", 1)) for at, busy, data in short
+    ]  # no shape is learnt from these
+
+    a, b = analysed(short), analysed(long)
+
+    assert a.gaps == b.gaps
+    assert (a.sample.outcome, a.sample.chunks) == (b.sample.outcome, b.sample.chunks) == ("ok", len(texts))
+
+
+@given(TEXTS)
+def test_text_is_kept_for_the_echo_check_whatever_characters_it_has(texts: list[str]) -> None:
+    events = [*(event(chunk({"content": text})) for text in texts), event(b"[DONE]")]
+    analysis = Analysis(Attempt(1, "chat", START, START))
+    analysis.begin(START, 200, STREAM)
+    analysis.feed([(START, 0, data) for data in events])
+
+    said = b"".join(orjson.loads(b'"' + t + b'"').encode() if b"\\" in t else t for t in analysis._texts)
+
+    assert "".join(texts).encode("utf-8", "surrogatepass") == said or any("\\" in text for text in texts)
+
+
+def test_a_chunk_that_only_looks_like_the_last_one_is_still_judged() -> None:
+    good = event(chunk({"content": "tok"}))
+    bad = good.replace(b'"tok"', b'"to\nk"')
+
+    sample = analysed([(START, 0, good), (START, 0, good), (START, 0, bad), (START, 0, event(b"[DONE]"))]).sample
+
+    assert sample.outcome == "malformed_json"
+
+
+def test_bytes_that_are_no_utf8_are_a_failure() -> None:
+    good = event(chunk({"content": "tok"}))
+    bad = good.replace(b'"tok"', b'"t\xff"')
+
+    assert (
+        analysed([(START, 0, good), (START, 0, bad), (START, 0, event(b"[DONE]"))]).sample.outcome == "malformed_json"
+    )
+
+
+def test_writes_that_met_in_a_busy_generator_are_spread_and_counted() -> None:
+    one = event(chunk({"content": "tok"}))
+    readings = [
+        (START, 0, one),
+        (START + 20_000_000, MERGE_NS, one + one),
+        (START + 30_000_000, 0, one + event(b"[DONE]")),
+    ]
+
+    outcome = analysed(readings)
+
+    assert outcome.gaps == [10_000, 10_000, 10_000]
+    assert (outcome.sample.merged, outcome.sample.bursts) == (1, 0)
+
+
+def test_a_burst_of_the_server_stays_a_burst() -> None:
+    one = event(chunk({"content": "tok"}))
+
+    outcome = analysed(
+        [(START, 0, one), (START + 20_000_000, 1000, one + one), (START + 30_000_000, 0, event(b"[DONE]"))]
+    )
+
+    assert outcome.gaps == [20_000, 0]
+    assert (outcome.sample.merged, outcome.sample.bursts) == (0, 1)
+
+
+def test_every_latency_counts_from_the_planned_time() -> None:
+    one = event(chunk({"content": "tok"}))
+
+    sample = analysed([(START + 50_000_000, 0, one + event(b"[DONE]"))], sent=START + 30_000_000).sample
+
+    assert (sample.queue_ms, sample.ttft_ms["content"], sample.e2e_ms) == (30.0, 50.0, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (event(b'{"choices": ['), "malformed_json"),
+        (event(b"[1]"), "malformed_chunk"),
+        (event({"error": {"message": "out of memory"}}), "error_event"),
+        (event(chunk({"role": "assistant"})) + event(b"[DONE]"), "empty"),
+        (event(chunk({"content": "x"})) + event(b"[DONE]") + event(b"[DONE]"), "done_twice"),
+        (event(chunk({"content": "x"})) + event(b"[DONE]") + event(chunk({"content": "y"})), "after_done"),
+        (event(chunk({"content": "x"})) + b"data: [DONE]", "cut"),
+    ],
+)
+def test_a_malformed_stream_is_a_failure_with_its_class(body: bytes, outcome: str) -> None:
+    assert outcome == analysed([(START, 0, body)]).sample.outcome
+
+
+def test_an_error_status_is_a_failure_with_its_status_and_words() -> None:
+    analysis = Analysis(Attempt(1, "chat", START, START))
+    analysis.begin(START, 429, {"content-type": "application/json"})
+    analysis.feed([(START, 0, b'{"error": "slow down"}')])
+
+    sample = analysis.finish(None, "7").sample
+
+    assert (sample.outcome, sample.status) == ("http_429", 429)
+    assert 'slow down"} (retry-after: 7)' in sample.message
+
+
+def test_a_document_where_a_stream_was_asked_for_is_a_failure() -> None:
+    analysis = Analysis(Attempt(1, "chat", START, START))
+    analysis.begin(START, 200, {"content-type": "application/json"})
+
+    assert analysis.finish().sample.outcome == "not_a_stream"
+
+
+def test_a_whole_answer_has_its_tokens_and_no_gaps() -> None:
+    answer = {
+        "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}],
+        "usage": {"completion_tokens": 3},
+    }
+    sample = analysed([(START + 5_000_000, 0, orjson.dumps(answer))], streamed=False).sample
+
+    assert (
+        sample.outcome,
+        sample.tokens,
+        sample.e2e_ms,
+        sample.longest_gap_ms,
+        sample.ttft_ms["content"],
+    ) == ("ok", 3, 5.0, None, None)
+
+
+def test_another_requests_word_in_the_answer_is_cross_talk() -> None:
+    echo, other = "babebibobu7", "zazezizozu8"
+    said = [event(chunk({"content": f"{echo} {word}"})) + event(b"[DONE]") for word in (echo, other)]
+
+    outcomes = [analysed([(START, 0, body)], echo=echo, foreign=NONCE).sample.outcome for body in said]
+
+    assert outcomes == ["ok", "cross_talk"]
