@@ -270,3 +270,8 @@ def test_fields_that_a_document_does_not_have_are_ignored(server: Server, name: 
     for field in fields:
         if not dialects.load(name).documents(field):
             assert (field, 200) == (field, server.post(name, **{field: value}).status_code)
+
+
+@every_dialect
+def test_an_empty_conversation_is_refused_except_where_it_is_allowed(server: Server, name: str) -> None:
+    assert (200 if name == "adaptive" else 400) == server.post(name, messages=[]).status_code

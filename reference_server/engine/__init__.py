@@ -162,7 +162,10 @@ Event = Text | Reasoning | ToolCall | Finish | Usage
 
 
 class Engine(Protocol):
-    """Generates answers. `generate` raises ApiError before its first event when the request cannot be served."""
+    """Generates answers.
+
+    `generate` raises ApiError before its first event when the request cannot be served, later when generation fails.
+    """
 
     models: tuple[str, ...]
 

@@ -30,11 +30,12 @@ __all__ = [
 def chat(body: Json, dialect: Dialect, *, least: int = 1, **given: Any) -> ChatRequest:  # noqa: ANN401 - ChatRequest's fields
     """The chat of a body in the fields that every dialect spells alike; `given` adds the others.
 
-    Fields that the dialect does not document are ignored. `least` is the smallest token limit that it allows.
+    Fields that the dialect does not document are ignored. `least` is how many messages and tokens it wants at the
+    least.
     """
     body = {name: value for name, value in body.items() if dialect.documents(name)}
     read = {
-        "messages": messages(body["messages"]),
+        "messages": messages(body["messages"], least),
         "max_tokens": token_limit(body, dialect, least),
         "temperature": _or(body, dialect, "temperature", 1.0),
         "top_p": _or(body, dialect, "top_p", 1.0),
@@ -58,8 +59,10 @@ def tools(body: Json) -> Json:
     }
 
 
-def messages(items: list[Any]) -> tuple[Message, ...]:
+def messages(items: list[Any], least: int) -> tuple[Message, ...]:
     """The conversation; text parts are joined and images keep their order."""
+    if len(items) < least:
+        raise ApiError("out_of_range", f"messages: {items} is not allowed: at least {least}", "messages")
     return tuple(_message(item, f"messages[{at}]") for at, item in enumerate(items))
 
 
