@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from rich.console import Console
 
+from conformance.coverage import Coverage
 from reports import gate, terminal
 from reports.baseline import Baseline, BaselineError, load_baseline
 from reports.model import Report, ReportError, write
@@ -34,6 +36,7 @@ def conclude(state: State, session: pytest.Session, exitstatus: int) -> int:
     except (ReportError, BaselineError) as error:
         state.trouble = f"cannot judge: {error}"
         return CANNOT_JUDGE
+    _coverage(state, state.path.parent)
     if exitstatus == pytest.ExitCode.INTERRUPTED:
         return CANNOT_JUDGE
     if _chosen(state):
@@ -50,9 +53,20 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
         terminal.summarise(
             state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level
         )
+        if state.covered is not None:
+            cost = state.report.cost.requests
+            reporter.write_line(f"constraint coverage: {state.covered.line()}, in {cost} requests (coverage.json)")
         reporter.write_line(f"report: {Path(state.path).with_name('report.html')}")
     if state.trouble:
         reporter.write_line(state.trouble, red=True)
+
+
+def _coverage(state: State, folder: Path) -> None:
+    """Write coverage.json beside the report."""
+    assert state.results is not None  # noqa: S101 - the caller asked
+    state.covered = Coverage(state.options.dialect, state.options.profile, state.results.covered)
+    text = json.dumps(state.covered.document(), indent=1, ensure_ascii=True)
+    (folder / "coverage.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _secrets(state: State) -> list[str]:

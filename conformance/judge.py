@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conformance.chat import Chat
+    from conformance.coverage import Coverage
     from conformance.wire.client import Client
     from conformance.wire.exchange import Exchange
     from dialects import Dialect
@@ -67,10 +68,12 @@ class Judge:
     applied: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     chat: Chat | None = None
+    coverage: Coverage | None = None
 
     def __post_init__(self) -> None:
         self.client.observe = self.exchanges.append
         self._counted = 0
+        self.covered: set[str] = set()
         self._looked: Counter[str] = Counter()
         self._unreported: Counter[str] = Counter()
 
@@ -123,6 +126,8 @@ class Judge:
             exchange = self.exchanges[self._counted]
             self._counted += 1
             self._spend(exchange)
+            if self.coverage is not None and exchange.status is not None:
+                self.covered |= self.coverage.see(asked(exchange))
             self._look(exchange)
 
     def harvest(self) -> dict[str, tuple[int, Outcome | None]]:
@@ -243,7 +248,7 @@ class Judge:
         try:
             repeated = self.client.send(exchange.request)
         except BudgetSpent:
-            return True  # it was seen, and there is no budget to doubt it
+            return False  # seen once and not confirmed: no reason to blame the target
         view = dict(self._views(repeated)).get(oracle.kind)
         opinion = self._opinion(oracle, view, repeated) if view is not None else None
         return opinion is not None and opinion.verdict == "fail"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conformance.chat import Chat
+    from conformance.coverage import Coverage
     from conformance.judge import Judge
     from conformance.options import Options
     from conformance.results import Results
@@ -39,6 +40,7 @@ class State:
     baseline: Baseline | None = None
     path: Path | None = None
     trouble: str | None = None
+    covered: Coverage | None = None
     spent: Any = None
     notes: dict[str, Any] = field(default_factory=lambda: {"skipped": {}, "unknown": [], "partial": None})
 

@@ -46,6 +46,7 @@ class Results:
     checks: dict[str, Json] = field(default_factory=dict)
     findings: dict[str, Json] = field(default_factory=dict)
     applied: Counter[str] = field(default_factory=Counter)
+    covered: set[str] = field(default_factory=set)
     exchanges: dict[str, Json] = field(default_factory=dict)
     spent: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Results:
         for record in found["exchanges"]:
             self.exchanges.setdefault(record["id"], record)
         self.spent.update(found["spent"])
+        self.covered.update(found["covered"])
 
     def note(self, notes: Json) -> None:
         """Take what a collection noticed: checks left out and why, checks that nobody wrote, a part chosen by the user."""

@@ -40,12 +40,14 @@ def found(state: State, item: pytest.Function, call: pytest.CallInfo[None]) -> d
     oracles = {i: (n, dataclasses.asdict(o) if o is not None else None) for i, (n, o) in judge.harvest().items()}
     wanted = {*outcome.evidence, *(e for _, o in oracles.values() if o for e in o["evidence"])}
     records = _records(judge, name, wanted, state.options.key_env)
+    covered, judge.covered = sorted(judge.covered), set()
     judge.next_item()
     return {
         "check": (name, dataclasses.asdict(outcome)),
         "oracles": oracles,
         "exchanges": records,
         "spent": judge.spent(),
+        "covered": covered,
     }
 
 

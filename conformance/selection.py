@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Selection"]
 
+LEVELS = ("MUST", "SHOULD", "MAY")
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -49,6 +51,10 @@ class Selection:
     def blocks(self, check_id: str) -> bool:
         """Whether a failure of this check fails the run."""
         return any(row.id in self.blocking for row in self.by_check.get(check_id, ()))
+
+    def rank(self, check_id: str) -> int:
+        """How much hangs on this check: 0 for a MUST row, then SHOULD, then MAY."""
+        return min((LEVELS.index(row.level) for row in self.by_check.get(check_id, ())), default=len(LEVELS))
 
     def spared(self, check_id: str) -> bool:
         """Whether it is left to --depth deep: a refusal inside a nested member that the document only implies (MAY)."""

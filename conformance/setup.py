@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from conformance import embedded
 from conformance.chat import Chat
+from conformance.coverage import Coverage
 from conformance.judge import Judge, Oracle
 from conformance.options import DEPTHS, Options
 from conformance.options import read as read_options
@@ -57,6 +58,7 @@ def begin(config: pytest.Config) -> State:
         max_tokens=options.max_tokens and max(1, options.max_tokens // (given["of"] if given else 1)),
     )
     judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
+    judge.coverage = Coverage(options.dialect, options.profile)
     selection = Selection.of(options)
     state = State(options, selection, judge, judge.chat, embedded=server)
     if not given:
@@ -94,7 +96,7 @@ def check_id(item: pytest.Item) -> str:
 
 
 def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
-    """(kept, dropped): what the rows list, at this depth, oracles last."""
+    """(kept, dropped): what the rows list, at this depth; what weighs most first, for the budget's end; oracles last."""
     checks = [item for item in items if isinstance(item, pytest.Function) and info(item.function) is not None]
     others = [item for item in items if item not in set(checks)]
     _note_unknown(state, checks)
@@ -108,7 +110,9 @@ def arrange(state: State, items: Sequence[pytest.Item]) -> tuple[list[pytest.Ite
     for item in kept:
         _name(state, item)
     state.judge.oracles = [_oracle(item) for item in kept if _mark(item).kind is not None]
-    kept.sort(key=lambda item: _mark(item).kind is not None)
+    kept.sort(
+        key=lambda item: (_mark(item).kind is not None, not _mark(item).smoke, state.selection.rank(check_id(item)))
+    )
     return [*kept, *others], dropped
 
 

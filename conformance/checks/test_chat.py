@@ -243,7 +243,9 @@ def test_default_max_tokens(chat: Chat, dialect: Dialect, explore: Explorer) -> 
         raise NotApplicable("the document states no default")
     seconds = chat.story().exchange.seconds / 48 * default
     if explore.examples <= 20 and seconds > PATIENCE:
-        raise Inconclusive(f"{default} tokens would take about {seconds:.0f} s at this pace; they are asked for at --depth deep")
+        raise Inconclusive(
+            f"{default} tokens would take about {seconds:.0f} s at this pace; they are asked for at --depth deep"
+        )
     reply = chat.ask("Write the longest story that you can, without an end.", tokens=None)
     count = reply.count("completion_tokens")
     if count is not None and count > default:
