@@ -75,8 +75,9 @@ def _result(index: int, row: RequirementResult, report: Report, blocking: bool, 
 
 
 def _load(report: LoadReport) -> tuple[list[Json], list[Json]]:
-    rules = [_rule(slo.text, f"The objective {slo.text} holds.", "") for slo in report.slo]
-    failed = [(n, slo) for n, slo in enumerate(report.slo) if slo.verdict == "fail"]
+    texts = list(dict.fromkeys(slo.text for slo in report.slo))  # an objective given twice is one rule
+    rules = [_rule(text, f"The objective {text} holds.", "") for text in texts]
+    failed = [(texts.index(slo.text), slo) for slo in report.slo if slo.verdict == "fail"]
     results = [
         {
             "ruleId": clean.one_line(slo.text),

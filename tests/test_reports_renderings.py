@@ -22,7 +22,7 @@ from reports.charts import charts
 from reports.gate import WORDS, judge, rows_of
 from reports.html import PAGE_LIMIT
 from reports.matrix import matrix
-from reports.model import LEVELS, VERDICTS, Frame, LoadReport, Metric, Report, ReportError
+from reports.model import LEVELS, VERDICTS, Frame, LoadReport, Metric, Report, ReportError, Slo
 from reports.render import RENDERERS, rendered
 from reports.terminal import summarise
 from tests.report_samples import check, exchange, load_report, load_reports, report, reports, row
@@ -249,6 +249,14 @@ def test_a_load_report_shows_every_metric_rate_and_objective(one: LoadReport) ->
     assert len(one.slo) + 1 == len(cases)
     assert len(one.slo) + 1 == json.loads(rendered("ctrf", one))["results"]["summary"]["tests"]
     assert sum(s.verdict == "fail" for s in one.slo) == len(json.loads(rendered("sarif", one))["runs"][0]["results"])
+
+
+def test_an_objective_given_twice_is_one_rule_of_sarif() -> None:
+    twice = (Slo("a<1ms", "a", 1.0, 5.0, "fail"),) * 2
+    run = json.loads(rendered("sarif", load_report(slo=twice)))["runs"][0]
+
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["a<1ms"]
+    assert [result["ruleIndex"] for result in run["results"]] == [0, 0]
 
 
 def test_a_load_report_has_no_exchanges_for_har() -> None:
