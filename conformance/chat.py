@@ -48,7 +48,7 @@ class Chat:
     @property
     def limit(self) -> str | None:
         """The field that bounds an answer's tokens, or None."""
-        return next(iter(self.dialect.request.token_limits), None)
+        return self.target.limit or next(iter(self.dialect.request.token_limits), None)
 
     def body(self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, **fields: Any) -> Json:  # noqa: ANN401 - JSON
         """A request that the document allows; `tokens` bounds the answer, OMIT as a value drops a member."""

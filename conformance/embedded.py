@@ -47,4 +47,6 @@ def profiled(options: Options) -> Options:
     model = options.model or options.dialect.models.example
     models = {"chat": model, "vision": model, "tools": model, "unavailable": "unavailable-model"}
     limits = {"requests_per_minute": PER_WINDOW, "context_tokens": CONTEXT}
-    return dataclasses.replace(options, profile=Profile(keys=NAMES, models=models, limits=limits))
+    return dataclasses.replace(
+        options, profile=Profile(keys=NAMES, models=models, limits=limits, claims=frozenset({"custom_tools"}))
+    )

@@ -86,7 +86,7 @@ class Judge:
             self.memo.clear()
             outcome = self._attempt(function, docstring)
             if outcome.verdict != "fail":
-                outcome = _transient(first, outcome)
+                outcome = _transient(first, 1, int(outcome.verdict != "not-run"))
         outcome.seconds = time.perf_counter() - start
         return outcome
 
@@ -118,7 +118,7 @@ class Judge:
             return Outcome("inconclusive", "no answer of the kind that it looks at was seen")
         if violation.confirmed:
             return violation.outcome
-        return _transient(violation.outcome, None, violation.seen, violation.tries)
+        return _transient(violation.outcome, violation.seen, violation.tries)
 
     def inspect(self) -> None:
         """Let every oracle look at the exchanges that it has not seen yet."""
@@ -239,12 +239,13 @@ class Judge:
         else:
             violation.seen += 1
         if not violation.confirmed and violation.tries < CONFIRMATIONS:
-            violation.tries += 1
             violation.outcome = outcome
-            violation.confirmed = self._again(oracle, exchange)
+            repeated = self._again(oracle, exchange)
+            violation.tries += repeated is not None
+            violation.confirmed = repeated is True
 
-    def _again(self, oracle: Oracle, exchange: Exchange) -> bool:
-        """Whether the same request, sent again, shows the same finding."""
+    def _again(self, oracle: Oracle, exchange: Exchange) -> bool | None:
+        """Whether the same request, sent again, shows the same finding; None when there is no budget to try."""
         try:
             repeated = self.client.send(exchange.request)
         except BudgetSpent:
@@ -260,7 +261,13 @@ def _first_line(error: BaseException) -> str:
     return " ".join(lines[:3])[:600] if lines else type(error).__name__
 
 
-def _transient(first: Outcome, _second: Outcome | None, seen: int = 1, tries: int = 1) -> Outcome:
+def _transient(first: Outcome, seen: int, tries: int) -> Outcome:
+    """What was seen and did not show again, or could not be tried again."""
     times = "once" if seen == 1 else f"{seen} times"
-    reason = f"transient: seen {times}, not on {tries} repetition{'s' if tries > 1 else ''}: {first.reason}"
+    again = (
+        f"not on {tries} repetition{'s' if tries > 1 else ''}"
+        if tries
+        else "and the budget was spent before it could be repeated"
+    )
+    reason = f"transient: seen {times}, {again}: {first.reason}"
     return Outcome("inconclusive", reason, first.expected, first.observed, first.evidence)

@@ -44,7 +44,7 @@ def begin(config: pytest.Config) -> State:
     try:
         if given:
             options = embedded.profiled(options) if options.target == "embedded" else options
-            target = Target(given["url"], given["model"], options.key, options.key_env)
+            target = Target(given["url"], given["model"], options.key, options.key_env, given["limit"])
         else:
             server, options, target = _target(options)
     except TargetError as error:
@@ -78,6 +78,7 @@ def for_worker(state: State, node: Any) -> dict[str, Any]:  # noqa: ANN401 - xdi
     return {
         "url": target.url,
         "model": target.model,
+        "limit": target.limit,
         "seed": options.seed,
         "worker": node.workerinput["workerid"],
         "of": max(1, len(node.config.getoption("tx") or [1])),

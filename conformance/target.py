@@ -7,11 +7,12 @@ Its sentences are shown to the user as they stand.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +28,7 @@ __all__ = ["Embedded", "Target", "TargetError", "resolve"]
 USER_AGENT = "chat-conformance"
 READY = "ready "
 START_SECONDS = 60
+PROBED_TOKENS = 16
 PACE_MS = "0.5"  # slow enough that a stream of a second, which timing needs, is a few thousand tokens
 NO_ENDPOINT = (404, 405, 410, 501)
 
@@ -43,6 +45,7 @@ class Target:
     model: str
     key: str | None = None
     key_env: str = "CHAT_API_KEY"
+    limit: str | None = None
 
     def at(self, path: str) -> str:
         """The URL of a documented path; a base that already ends in the path's first segments means the same."""
@@ -85,10 +88,9 @@ def resolve(url: str, dialect: Dialect, model: str | None, key: str | None, key_
         target = Target(url, model or "", key, key_env)
         if not model:
             target = Target(url, _first_model(client, target, dialect), key, key_env)
-        _probe(client, target, dialect)
+        return _probed(client, target, dialect)
     finally:
         client.close()
-    return target
 
 
 def _first_model(client: Client, target: Target, dialect: Dialect) -> str:
@@ -102,23 +104,42 @@ def _first_model(client: Client, target: Target, dialect: Dialect) -> str:
     raise TargetError(f"{exchange.request.url} lists no model ({_brief(exchange)}): give one with --model NAME")
 
 
-def _probe(client: Client, target: Target, dialect: Dialect) -> None:
-    """One harmless request to the chat path: an endpoint that is not there can't be judged."""
-    import json
+def _probed(client: Client, target: Target, dialect: Dialect) -> Target:
+    """The target with the token limit that it keeps to: one that ignores the first documented field would answer for hours.
 
-    path = dialect.paths.chat[0]
-    body = {
-        "model": target.model,
-        "messages": [{"role": "user", "content": "Say hi"}],
-        **dict.fromkeys(dialect.request.token_limits[:1], 16),
-    }
-    exchange = client.send(target.request(path, json.dumps(body).encode()))
+    That it ignores the field is for the rows of that field to say, which use it all the same.
+    """
+    first, *others = dialect.request.token_limits or (None,)
+    exchange = _probe(client, target, dialect, first)
+    for name in others if _unbounded(exchange) else ():
+        if not _unbounded(_probe(client, target, dialect, name)):
+            return replace(target, limit=name)
     _reached(exchange, target)
+    return target
+
+
+def _unbounded(exchange: Exchange) -> bool:
+    """Whether an answer was far longer than asked for, or had no end."""
+    count = dig(exchange.json, "usage", "completion_tokens")
+    if exchange.status is None:
+        return (exchange.error or "").startswith("timeout")
+    return isinstance(count, int) and count > 2 * PROBED_TOKENS
+
+
+def _probe(client: Client, target: Target, dialect: Dialect, limit: str | None) -> Exchange:
+    """One harmless request to the chat path: an endpoint that is not there can't be judged."""
+    body: dict[str, object] = {"model": target.model, "messages": [{"role": "user", "content": "Say hi"}]}
+    if limit:
+        body[limit] = PROBED_TOKENS
+    exchange = client.send(target.request(dialect.paths.chat[0], json.dumps(body).encode()))
+    if not _unbounded(exchange):
+        _reached(exchange, target)
     page = exchange.ok and exchange.media_type == "text/html"
     if (exchange.status in NO_ENDPOINT or page) and not isinstance(exchange.json, dict):
         raise TargetError(
             f"no chat-completions endpoint at {exchange.request.url}: POST is answered {_brief(exchange)}; is the base URL right?"
         )
+    return exchange
 
 
 def _reached(exchange: Exchange, target: Target) -> None:

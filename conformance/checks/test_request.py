@@ -267,6 +267,7 @@ def _documented(chat: Chat, name: str, only: str) -> list[tuple[Spot, Any]]:
     if name == "messages":
         return [(found[0], [{"role": "user", "content": HI}]), (found[0], MULTI_TURN)]
     pairs = [pair for spot in found for pair in accepted(chat.dialect.schemas["request"], spot)]
+    pairs = [pair for pair in pairs if _offered(chat, pair[0])] or pairs
     if only:
         pairs = [(spot, value) for spot, value in pairs if _scalar(value) == only] or [(found[0], json.loads(only))]
     return pairs
@@ -277,10 +278,14 @@ def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _own(chat: Chat, field: str) -> list[Spot]:
-    """The field's spots of its most authoritative tier."""
+    """The field's spots of its most authoritative tier, those that the target offers where there are any."""
     found = spots(chat.dialect.schemas["request"], field)
-    seeded = [spot for spot in found if spot.tier == "seed"]
-    return seeded or found
+    seeded = [spot for spot in found if spot.tier == "seed"] or found
+    return [spot for spot in seeded if _offered(chat, spot)] or seeded
+
+
+def _offered(chat: Chat, spot: Spot) -> bool:
+    return all(chat.profile.offers(need) for need in spot.needs)
 
 
 def _breaking(chat: Chat, field: str, kind: str) -> tuple[Spot, list[Json]]:
