@@ -10,6 +10,7 @@ import subprocess
 import tomllib
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -89,19 +90,32 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.load_profile("tests")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _closed_client() -> Iterator[None]:
+    yield
+    client().close()
+
+
+@cache
+def client() -> Client:
+    """One client for all tests: to make one costs more than to judge with it."""
+    return Client(Timeouts(5, 10, 20))
+
+
+def talking_to(service: Service, dialect: str, profile: Profile = PROFILE) -> Chat:
+    target = Target(service.url, MODEL, "the-valid-key")
+    return Chat(client(), target, dialects.load(dialect), profile, {})
+
+
 def judge(check_id: str, alter: Alter, *, profile: Profile = PROFILE, examples: int = 4) -> None:
     """Run a check against a service that was altered; raises what the check concludes."""
     name, _, argument = check_id.partition("[")
-    dialect = dialects.load("adaptive" if name.startswith(ADAPTIVE) else TEXT_DIALECT.get(name, "openai"))
-    client = Client(Timeouts(5, 10, 20))
+    dialect = "adaptive" if name.startswith(ADAPTIVE) else TEXT_DIALECT.get(name, "openai")
     with Service(alter) as service:
-        chat = Chat(client, Target(service.url, MODEL, "the-valid-key"), dialect, profile, {})
+        chat = talking_to(service, dialect, profile)
         given = {"chat": chat, "explore": Explorer(1, examples), "path": argument.removesuffix("]")}
         function = FUNCTIONS[name]
-        try:
-            function(**{p: given[p] for p in inspect.signature(function).parameters})
-        finally:
-            client.close()
+        function(**{p: given[p] for p in inspect.signature(function).parameters})
 
 
 def _usage_at_the_end(_: Json, chunks: list[Json]) -> list[Json]:
@@ -276,11 +290,8 @@ def test_the_burst_is_bounded_by_the_advertised_limit() -> None:
     alter = Alter()
 
     with Service(alter) as service:
-        client = Client(Timeouts(5, 10, 20))
-        chat = Chat(client, Target(service.url, MODEL, "the-valid-key"), dialects.load("openai"), PROFILE, {})
         with pytest.raises(Mismatch):
-            FUNCTIONS["limits.rate-limited"](chat)
-        client.close()
+            FUNCTIONS["limits.rate-limited"](talking_to(service, "openai"))
 
         assert len(service.asked) == 5
 
@@ -321,10 +332,7 @@ def test_the_node_client_is_judged_where_it_is() -> None:
 
 def test_the_python_client_reads_every_documented_base() -> None:
     with Service(Alter(refuse=keeps)) as service:
-        client = Client(Timeouts(5, 10, 20))
-        chat = Chat(client, Target(service.url, MODEL, "the-valid-key"), dialects.load("aqueduct"), Profile(), {})
-        FUNCTIONS["clients.openai-python-stream"](chat)
-        client.close()
+        FUNCTIONS["clients.openai-python-stream"](talking_to(service, "aqueduct"))
 
         assert len(service.asked) == len(dialects.load("aqueduct").paths.sdk_base) == 2
 
