@@ -38,12 +38,6 @@ KEYLESS = (
     "auth.every-path",
     "auth.streamed-request-refused",
 )
-METHODS = (
-    "service.get-is-refused",
-    "service.get-lists-or-refuses",
-    "service.method-refused",
-    "service.no-server-error",
-)
 CUMULATED = 100
 UNREADABLE = (  # a stream of one endless event holds nothing
     "stream.framing",
@@ -98,6 +92,7 @@ def _told(*causes: str) -> tuple[str, ...]:
         "service.method-refused",
         "service.no-server-error",
     ),
+    dria=("errors.status-documented",),
 )
 def get_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     """A wrong method is answered with 500."""

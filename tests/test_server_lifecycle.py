@@ -29,8 +29,8 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def until(condition: Callable[[], bool]) -> bool:
-    """Whether it becomes true within ten seconds."""
-    deadline = time.monotonic() + 10
+    """Whether it becomes true within half a minute."""
+    deadline = time.monotonic() + 30
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()
@@ -147,8 +147,8 @@ def test_a_timeout_before_the_first_byte_has_its_status() -> None:
 
 
 def test_a_timeout_after_the_first_byte_is_told_in_the_last_event_without_done() -> None:
-    with running("--itl-ms", "300") as server:
-        answer = server.post("dria", content=STORY, timeout_secs=1, stream=True)
+    with running("--itl-ms", "1000") as server:
+        answer = server.post("dria", content=STORY, timeout_secs=3, stream=True)
         told = events(answer)
 
         assert answer.status_code == 200
