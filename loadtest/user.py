@@ -43,6 +43,8 @@ rest: Any = monkey.get_original("time", "sleep")
 NAP_S = 0.0003
 NAP_FROM = 48
 NAP_CLEAR_NS = 1_000_000
+CHORE_NS = 300_000
+BATCH, BATCHES = 64, 16
 GLANCE_NS = 500_000
 AHEAD = 512
 SLICE = 256
@@ -93,12 +95,16 @@ class Reader:
         self._epoll.close()
 
     def look(self) -> None:
-        """Read from every connection that has something."""
+        """Read from every connection that has something, a few at a time: among them may be the timer of a send."""
         get = self._connections.get
-        for fd, _ in self._epoll.poll(0, 1024):
-            callback = get(fd)
-            if callback is not None:
-                callback()
+        for _ in range(BATCHES):
+            ready = self._epoll.poll(0, BATCH)
+            for fd, _ in ready:
+                callback = get(fd)
+                if callback is not None:
+                    callback()
+            if len(ready) < BATCH:
+                break
         self._looked = monotonic_ns()
 
     def glance(self) -> None:
@@ -110,9 +116,8 @@ class Reader:
 
     def _ready(self) -> None:
         self.look()
-        if self.chore() or self.streams < NAP_FROM or not self.napping:
-            return
-        if self.next_due() - monotonic_ns() > NAP_CLEAR_NS:
+        clear = self.next_due() - monotonic_ns()
+        if clear > CHORE_NS and not self.chore() and clear > NAP_CLEAR_NS and self.napping and self.streams >= NAP_FROM:
             rest(NAP_S)
 
     def _sleeps(self) -> None:
