@@ -18,6 +18,8 @@ from reference_server.app import application
 from reference_server.context import Context
 from reference_server.engine.embedded import EmbeddedEngine
 from reference_server.engine.pace import Pace
+from reference_server.engine.sglang_options import EngineError
+from reference_server.engine.sglang_options import parse as engine_arguments
 from reference_server.keys import ConfigError, KeyRing
 from reference_server.serving import serve
 from reference_server.sessions import Sessions, StateError
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(
             serve(application(context, options.dialect, with_control=options.control), context, listener, _ready)
         )
-    except (UsageError, ConfigError, StateError, dialects.DialectError) as error:
+    except (UsageError, ConfigError, StateError, EngineError, dialects.DialectError) as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -74,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dialect", default="openai", choices=dialects.known(), help="also served without a prefix")
     parser.add_argument("--engine", default="embedded", choices=ENGINES)
     parser.add_argument("--model", metavar="PATH", help="the model to load; for the embedded engine one more model id")
+    parser.add_argument(
+        "--engine-arg", action="append", default=[], metavar="KEY=VALUE", help="any server argument of SGLang"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8000, help="0 takes a free one")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with [[key]] entries")
@@ -125,6 +130,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _engine(options: argparse.Namespace) -> Engine:
     if options.engine == "embedded":
+        if options.engine_arg:
+            raise UsageError("--engine-arg is for --engine sglang; the embedded engine has no arguments")
         pace = Pace(options.ttft_ms / 1000, options.itl_ms / 1000)
         return EmbeddedEngine(pace, (options.model,) if options.model else ())
     if not options.model:
@@ -133,7 +140,7 @@ def _engine(options: argparse.Namespace) -> Engine:
         module = import_module("reference_server.engine.sglang")
     except ImportError as error:
         raise UsageError(f"--engine sglang cannot be used here: {error}") from error
-    engine: Engine = module.SglangEngine(options.model)
+    engine: Engine = module.SglangEngine(options.model, engine_arguments(options.engine_arg))
     return engine
 
 

@@ -151,11 +151,12 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of the whole answer; `completion` sums all choices and includes `reasoning`."""
+    """Tokens of the whole answer; `completion` sums all choices and includes `reasoning`, `prompt` includes `cached`."""
 
     prompt: int
     completion: int
     reasoning: int = 0
+    cached: int = 0
 
 
 Event = Text | Reasoning | ToolCall | Finish | Usage

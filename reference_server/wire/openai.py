@@ -66,6 +66,6 @@ def _usage(spent: Usage) -> Json:
     details = {"reasoning_tokens": spent.reasoning, "audio_tokens": 0}
     return {
         **base.usage(spent),
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": spent.cached, "audio_tokens": 0},
         "completion_tokens_details": details,
     }

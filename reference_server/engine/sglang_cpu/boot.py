@@ -20,7 +20,7 @@ class Watcher:
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
         """Declare the operators when torchvision is about to be imported."""
         if name == "torchvision":
-            sys.meta_path.remove(self)  # type: ignore[arg-type]  # typeshed asks for find_module's heirs
+            sys.meta_path.remove(self)
             declare()
 
 
@@ -39,4 +39,4 @@ def declare() -> None:
 def install() -> None:
     """Wait for torchvision, unless somebody already does."""
     if not any(isinstance(finder, Watcher) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Watcher())  # type: ignore[arg-type]  # as above
+        sys.meta_path.insert(0, Watcher())
