@@ -31,7 +31,19 @@ def available() -> dict[str, list[str]]:
     found = {
         "product": [],
         "rust": [str(rig.build("client")), "{port}", "{streams}", "{requests}"],
-        "HttpUser": [python, "-m", "locust", "-f", str(PEERS / "locust_users.py"), "--headless", "--only-summary", "-u", "{streams}", "-r", "{streams}"],
+        "HttpUser": [
+            python,
+            "-m",
+            "locust",
+            "-f",
+            str(PEERS / "locust_users.py"),
+            "--headless",
+            "--only-summary",
+            "-u",
+            "{streams}",
+            "-r",
+            "{streams}",
+        ],
         "FastHttpUser": [],
         "openai": [python, str(PEERS / "library.py")],
         "httpx": [python, str(PEERS / "library.py")],
@@ -86,7 +98,9 @@ def main() -> None:
         for _ in range(asked.repeat):
             for name in chosen:
                 rows[name].append(once(name, clients[name], found, asked.streams, asked.rounds))
-    print(f"{asked.streams} streams, true TTFT {rig.TTFT_MS} ms, true ITL {rig.ITL_MS} ms, medians of {asked.repeat}; load {os.getloadavg()}")
+    print(
+        f"{asked.streams} streams, true TTFT {rig.TTFT_MS} ms, true ITL {rig.ITL_MS} ms, medians of {asked.repeat}; load {os.getloadavg()}"
+    )
     print(f"{'client':14}" + "".join(f"{column:>16}" for column in COLUMNS) + "  verdicts")
     for name in chosen:
         figures = "".join(f"{rig.middle(rows[name], column):16.3f}" for column in COLUMNS)

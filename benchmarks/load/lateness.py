@@ -1,4 +1,4 @@
-"""Does a generator that is late say so, and only then?
+"""Find out whether a generator that is late says so, and only then.
 
     python benchmarks/load/lateness.py [--runs 20] [--seconds 5]
 
@@ -53,7 +53,10 @@ def main() -> None:
                 row = once(found, number, asked.seconds, locustfile)
                 rows[spoilt].append(row)
                 reasons = "; ".join(row["document"]["certificate"]["reasons"])
-                print(f"{number:2} {'spoilt' if spoilt else 'clean ':6} {row['verdict']:7} ttft p99 {row['ttft_p99']:8.3f} itl p99 {row['itl_p99']:7.3f} {reasons}", flush=True)
+                print(
+                    f"{number:2} {'spoilt' if spoilt else 'clean ':6} {row['verdict']:7} ttft p99 {row['ttft_p99']:8.3f} itl p99 {row['itl_p99']:7.3f} {reasons}",
+                    flush=True,
+                )
     print(f"spoilt runs told or right: {told(rows[True], spoilt=True)} of {asked.runs}")
     print(f"clean runs VALID and right: {told(rows[False], spoilt=False)} of {asked.runs}")
 

@@ -40,7 +40,18 @@ def build(name: str) -> Path:
     if shutil.which("rustc") is None:
         raise SystemExit("rustc is needed for the calibrated server and the yardstick client")
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(["rustc", "-O", "-C", "target-cpu=native", str(source), "-o", str(program)], check=True)
+        subprocess.run(
+            [
+                "rustc",  # noqa: S607 - whichever rustc is on the path
+                "-O",
+                "-C",
+                "target-cpu=native",
+                str(source),
+                "-o",
+                str(program),
+            ],
+            check=True,
+        )
     return program
 
 
@@ -64,7 +75,7 @@ class Server:
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
         """A JSON document of its control paths."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:  # noqa: S310 - our own server
             return json.load(answer)
 
 
@@ -155,12 +166,19 @@ def _cpu(pid: int) -> int:
     return total
 
 
-def run(found: Server, command: list[str], *, streams: int, timeout: float = 240, **environment: str) -> tuple[dict[str, Any], str]:
+def run(
+    found: Server, command: list[str], *, streams: int, timeout: float = 240, **environment: str
+) -> tuple[dict[str, Any], str]:
     """Run a client pinned to core 1: what the server and /proc say of it, and what it printed."""
     found.get("/reset")
     everything = {**os.environ, "CHAT_API_KEY": "k", "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "k", **environment}
     process = subprocess.Popen(
-        [*pinned(1, 5, "-r"), *command], cwd=ROOT, env=everything, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*pinned(1, 5, "-r"), *command],
+        cwd=ROOT,
+        env=everything,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     watch = CpuWatch(process.pid)
     try:

@@ -46,7 +46,9 @@ def rank(values: list[float], q: float) -> float:
     return sorted(values)[max(ceil(q * len(values)), 1) - 1]
 
 
-def measured(url_options: dict[str, float], process: str, rate: float, seconds: float, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
+def measured(
+    url_options: dict[str, float], process: str, rate: float, seconds: float, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
     """One open-loop run: the report, its samples, the server's arrivals."""
     folder = Path(tempfile.mkdtemp())
     scenario = folder / "open.toml"
@@ -72,7 +74,9 @@ def through_the_stall(process: str, seed: int) -> None:
     metric = next(row for row in document["metrics"] if row["metric"] == "ttft_content")
     for name, q in (("p90", 0.9), ("p99", 0.99)):
         right = rank(true, q)
-        print(f"stall {process:9} seed {seed} {name}: reported {metric[name]:9.2f} true {right:9.2f} ms, off by {abs(metric[name] / right - 1):.3%}  {document['certificate']['verdict']}")
+        print(
+            f"stall {process:9} seed {seed} {name}: reported {metric[name]:9.2f} true {right:9.2f} ms, off by {abs(metric[name] / right - 1):.3%}  {document['certificate']['verdict']}"
+        )
 
 
 def by_the_servers_log(process: str, rate: float, seed: int) -> None:

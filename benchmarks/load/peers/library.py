@@ -92,14 +92,14 @@ async def aiohttp_lines() -> None:
 
 
 async def vllm() -> None:
-    """vLLM's benchmark request function, under a semaphore, on one session."""
+    """VLLM's benchmark request function, under a semaphore, on one session."""
     import aiohttp
 
     for name in ("vllm", "vllm.benchmarks", "vllm.benchmarks.lib", "vllm.benchmarks.lib.utils", "vllm.logger"):
         sys.modules.setdefault(name, types.ModuleType(name))
     spec = importlib.util.spec_from_file_location("vllm.benchmarks.lib.endpoint_request_func", os.environ["VLLM_FILE"])
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise SystemExit("VLLM_FILE names no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -109,7 +109,9 @@ async def vllm() -> None:
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=600)) as session:
 
         async def one() -> None:
-            asked = module.RequestFuncInput(prompt="Hello", api_url=URL + PATH, prompt_len=8, output_len=64, model="mock")
+            asked = module.RequestFuncInput(
+                prompt="Hello", api_url=URL + PATH, prompt_len=8, output_len=64, model="mock"
+            )
             async with gate:
                 out = await function(request_func_input=asked, session=session)
             if out.success:

@@ -40,5 +40,10 @@ class Stream:
 def say() -> None:
     """Print the figures; the first wave (connections, imports) is left out of the first-token times."""
     warm = first[STREAMS:] or first
-    figures = {"ttft_p50": rank(warm, 0.5), "ttft_p99": rank(warm, 0.99), "itl_p50": rank(gaps, 0.5), "itl_p99": rank(gaps, 0.99)}
+    figures = {
+        "ttft_p50": rank(warm, 0.5),
+        "ttft_p99": rank(warm, 0.99),
+        "itl_p50": rank(gaps, 0.5),
+        "itl_p99": rank(gaps, 0.99),
+    }
     print(json.dumps(figures), flush=True)
