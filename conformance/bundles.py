@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.schema import Spot
 
-__all__ = ["accepted", "bodies"]
+__all__ = ["accepted", "around", "bodies"]
 
 Json = dict[str, Any]
+TOKENS = 16
 ALONE = (
     "model",
     "messages",
@@ -43,7 +44,7 @@ ALONE = (
 def accepted(chat: Chat, where: Spot, value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Raise Mismatch unless the target accepts the value at the spot."""
     shown: set[str] = chat.memo("accepted values", set)
-    body = place(chat.dialect.schemas["request"], chat.body(), where, value)
+    body = around(chat, where, value)
     if _mark(body) in shown:
         return
     if _simple(chat, where):
@@ -51,6 +52,12 @@ def accepted(chat: Chat, where: Spot, value: Any) -> None:  # noqa: ANN401 - any
     if _mark(body) not in shown:
         chat.accepted(chat.post(body))
         shown.add(_mark(body))
+
+
+def around(chat: Chat, where: Spot, value: Any) -> Json:  # noqa: ANN401 - any JSON value
+    """A request with the value at the spot. A token limit stands alone: no document says which of two would win."""
+    alone = where.path[0] in chat.dialect.request.token_limits and value is not None
+    return place(chat.dialect.schemas["request"], chat.body(tokens=None if alone else TOKENS), where, value)
 
 
 def bodies(chat: Chat) -> st.SearchStrategy[Json]:

@@ -180,10 +180,10 @@ def test_natural_finish(chat: Chat) -> None:
 @check("chat.stop-cuts")
 def test_stop_cuts(chat: Chat) -> None:
     """The text never holds a stop sequence, nor the beginning of one at a cut: single or in a list, whole and streamed."""
-    word, full = _stop_word(chat)
+    prompt, word, full = _stop_word(chat)
     for form in _forms(chat, word):
         for streamed in (False, True):
-            reply = chat.ask(COUNTING, tokens=64, stop=form, temperature=0, **_streaming(streamed))
+            reply = chat.ask(prompt, tokens=64, stop=form, temperature=0, **_streaming(streamed))
             if word in reply.text:
                 raise Mismatch(f"a text without the stop sequence {word!r}", f"{reply.text[:120]!r}", reply.exchange)
             expected = full[: full.index(word)]
@@ -199,9 +199,9 @@ def test_stop_cuts(chat: Chat) -> None:
 @check("chat.stop-finish")
 def test_stop_finish(chat: Chat) -> None:
     """An answer that a stop sequence ends is a part of what it would be, with the finish reason `stop`."""
-    word, full = _stop_word(chat)
+    prompt, word, full = _stop_word(chat)
     for streamed in (False, True):
-        reply = chat.ask(COUNTING, tokens=64, stop=_forms(chat, word)[-1], temperature=0, **_streaming(streamed))
+        reply = chat.ask(prompt, tokens=64, stop=_forms(chat, word)[-1], temperature=0, **_streaming(streamed))
         if len(reply.text) >= len(full) and full.startswith(reply.text[: len(full)]):
             raise Mismatch(
                 f"an answer that ends at the stop sequence {word!r}",
@@ -276,21 +276,26 @@ def _cut_by_limit(reply: Reply, tokens: int) -> None:
         raise Inconclusive(f"the answer ended by itself after {count} of {tokens} tokens")
 
 
-def _stop_word(chat: Chat) -> tuple[str, str]:
-    """A sequence that stands in the unrestrained answer, and that answer."""
+def _stop_word(chat: Chat) -> tuple[str, str, str]:
+    """A prompt, a sequence that stands in its unrestrained answer, and that answer; a small model may not count far."""
     if not chat.dialect.documents("stop"):
         raise NotApplicable("the document has no stop")
-    reply = chat.memo("counting", lambda: chat.ask(COUNTING, tokens=64, temperature=0))
-    again = chat.memo("counting again", lambda: chat.ask(COUNTING, tokens=64, temperature=0))
-    if len(reply.text) < 20:
-        raise Inconclusive(f"the answer is too short to be stopped in its middle: {reply.text!r}")
-    if reply.text != again.text:
-        raise Inconclusive(
-            "two answers to the same request at temperature 0 differ, so a stop sequence cannot be chosen"
-        )
-    middle = len(reply.text) // 2
-    word = reply.text[middle : middle + 4]
-    return word, reply.text
+    for prompt in (COUNTING, STORY):
+        text, again = (_unrestrained(chat, prompt, time) for time in ("once", "twice"))
+        if len(text) < 20:
+            continue
+        if text != again:
+            raise Inconclusive(
+                "two answers to the same request at temperature 0 differ, so a stop sequence cannot be chosen"
+            )
+        middle = len(text) // 2
+        return prompt, text[middle : middle + 4], text
+    raise Inconclusive(f"the answers are too short to be stopped in their middle: {text!r}")
+
+
+def _unrestrained(chat: Chat, prompt: str, time: str) -> str:
+    reply: Reply = chat.memo(f"unrestrained {time} {prompt}", lambda: chat.ask(prompt, tokens=64, temperature=0))
+    return reply.text
 
 
 def _forms(chat: Chat, word: str) -> list[str | list[str]]:

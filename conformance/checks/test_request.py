@@ -115,7 +115,9 @@ def test_empty_body(chat: Chat) -> None:
 def test_hostile_json(chat: Chat) -> None:
     """Broken, absurd and malicious bodies are refused or read in bounded time, never with a server error or a cut."""
     for what, data in HOSTILE.items():
-        exchange = chat.post(data.replace(b"MODEL", json.dumps(chat.target.model)[1:-1].encode()), total=PATIENCE)
+        bounded = f'{{"{chat.limit}": 16, "model": "MODEL"' if chat.limit else '{"model": "MODEL"'
+        body = data.replace(b'{"model": "MODEL"', bounded.encode())
+        exchange = chat.post(body.replace(b"MODEL", json.dumps(chat.target.model)[1:-1].encode()), total=PATIENCE)
         if exchange.status is None or exchange.status >= 500:
             raise Mismatch(f"a status below 500 for {what}", brief(exchange), exchange)
 
@@ -184,7 +186,8 @@ def test_documented_examples(chat: Chat) -> None:
         if not _possible(chat, name):
             continue
         body = {**json.loads(sample), "model": chat.target.model}
-        if chat.limit and chat.limit not in body and "response_format" not in body:
+        bounded = any(name in body for name in chat.dialect.request.token_limits)
+        if chat.limit and not bounded and "response_format" not in body:
             body[chat.limit] = 64
         chat.accepted(chat.post(body))
 
@@ -296,9 +299,7 @@ def _breaking(chat: Chat, field: str, kind: str) -> tuple[Spot, list[Json]]:
     root = chat.dialect.schemas["request"]
     found = sorted(_own(chat, field), key=lambda spot: spot.beside is not None or not _is_user(spot))
     keep = _has_no_null if chat.dialect.request.null_is_absent else bool
-    made = [
-        (spot, [place(root, chat.body(), spot, v) for v in broken(root, spot, kind) if keep([v])]) for spot in found
-    ]
+    made = [(spot, [bundles.around(chat, spot, v) for v in broken(root, spot, kind) if keep([v])]) for spot in found]
     for spot, bodies in made:
         invalid = [body for body in bodies if not valid(root, root, body)]
         if invalid:
@@ -324,7 +325,9 @@ def _take(chat: Chat, body: Json) -> None:
 
 def _bounded(chat: Chat, body: Json, kind: str) -> Exchange:
     """Send it; where a careless target would answer without end, read only how the answer begins."""
-    if kind == "nonpositive" and "stream" not in body:
+    limits = [body.get(name) for name in chat.dialect.request.token_limits]
+    endless = limits and not any(type(limit) is int for limit in limits)
+    if "stream" not in body and (kind == "nonpositive" or endless):
         return chat.post({**body, "stream": True}, stop_after=3, undefined=True)
     return chat.post(body, total=PATIENCE)
 
