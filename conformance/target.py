@@ -82,7 +82,7 @@ def base_url(text: str) -> str:
 
 def resolve(url: str, dialect: Dialect, model: str | None, key: str | None, key_env: str, timeouts: Timeouts) -> Target:
     """The target, once it has shown that it answers. Raises TargetError."""
-    first = Timeouts(min(timeouts.connect, 10.0), min(timeouts.read, 30.0), min(timeouts.total, 30.0))
+    first = Timeouts(min(timeouts.connect, 10.0), timeouts.read, min(timeouts.total, timeouts.read))
     client = Client(first, prefix="preflight")
     try:
         target = Target(url, model or "", key, key_env)
