@@ -239,7 +239,12 @@ def id_changes_in_stream(chunks: list[Json], trail: Trail) -> list[Json]:
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.incremental", "stream.equals-plain", "usage.completion-counted"))
+@FAULTS.at(
+    "chunks",
+    every=("stream.incremental", "stream.equals-plain", "logprobs.streamed"),
+    dos_ai=("usage.completion-counted",),
+    aqueduct=("usage.completion-counted",),
+)
 def cumulative_deltas(chunks: list[Json], trail: Trail) -> list[Json]:
     """Deltas repeat all of the text so far; the first hundred do, in answers that are no JSON."""
     for choice in _speaking(chunks, trail):
@@ -302,7 +307,7 @@ def prompt_not_counted(body: Json, _: object) -> Json:
     return {**body, "usage": {**body["usage"], "prompt_tokens": 0, "total_tokens": body["usage"]["completion_tokens"]}}
 
 
-@FAULTS.at("chunks", every=("usage.stream-once",))
+@FAULTS.at("chunks", every=("usage.stream-once",), openai=("usage.stream-null-before", "usage.stream-own-chunk"))
 def usage_twice(chunks: list[Json], _: object) -> list[Json]:
     """The chunk with usage comes twice."""
     return [copy for chunk in chunks for copy in ([chunk, {**chunk, "choices": []}] if chunk.get("usage") else [chunk])]
@@ -311,7 +316,7 @@ def usage_twice(chunks: list[Json], _: object) -> list[Json]:
 # errors
 
 
-@FAULTS.at("refusal", every=("errors.field", "errors.type", "errors.code", "errors.marker"))
+@FAULTS.at("refusal", every=("errors.field[error]", "errors.type", "errors.code", "errors.marker"))
 def error_envelope_detail(refusal: Refusal, error: ApiError) -> Refusal:
     """Refusals come as {"detail": ...}."""
     return replace(refusal, body={"detail": error.message}, text=False)

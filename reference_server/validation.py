@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestSchema", "without_nulls"]
 
 Json = dict[str, Any]
-CAUSES = {"required": "missing_field", "type": "wrong_type"}  # every other keyword is a value out of its range
+KINDS = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object"}
 DISCRIMINATORS = ("role", "type")
 OPAQUE = ("parameters", "schema", "metadata")  # members whose nulls are data
 SHOWN = 60
@@ -40,7 +40,7 @@ class RequestSchema:
             return
         error = _blame(min(self._validator.iter_errors(body), key=_urgency))
         path = _path(error)
-        raise ApiError(CAUSES.get(str(error.validator), "out_of_range"), _sentence(error, path), path or None)
+        raise ApiError(_cause(error), _sentence(error, path), path or None)
 
 
 def without_nulls(body: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -87,6 +87,21 @@ def _closeness(branch: list[ValidationError]) -> tuple[bool, bool, int]:
     tagged = not any(p.validator in ("const", "enum") and p.path and p.path[-1] in DISCRIMINATORS for p in branch)
     kind = not any(p.validator in ("type", "const", "enum") and not p.path for p in branch)
     return tagged and kind, kind, min(len(p.path) for p in branch)
+
+
+def _cause(error: ValidationError) -> str:
+    """A value that is not among those allowed has the wrong type when none of them has its type."""
+    if error.validator == "required":
+        return "missing_field"
+    allowed: Any = error.validator_value
+    if error.validator in ("const", "enum"):
+        values = allowed if error.validator == "enum" else [allowed]
+        return "out_of_range" if _kind(error.instance) in map(_kind, values) else "wrong_type"
+    return "wrong_type" if error.validator == "type" else "out_of_range"
+
+
+def _kind(value: object) -> str:
+    return KINDS.get(type(value), "null")
 
 
 def _path(error: ValidationError) -> str:

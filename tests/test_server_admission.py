@@ -129,7 +129,9 @@ def test_any_object_is_accepted_or_refused_with_a_cause_and_a_field(name: str, d
         ({"messages": [{"content": "x"}]}, "missing_field", "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "missing_field", "messages[0].content"),
         ({"messages": [{"role": "bogus", "content": "x"}]}, "out_of_range", "messages[0].role"),
+        ({"messages": [{"role": 5, "content": "x"}]}, "wrong_type", "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "wrong_type", "messages[0].content"),
+        ({"reasoning_effort": 5}, "wrong_type", "reasoning_effort"),
         (
             {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
             "missing_field",
