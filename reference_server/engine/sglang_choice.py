@@ -121,13 +121,26 @@ class Parser(Protocol):
 
 
 class Calling(Choice):
-    """A choice that must call: the grammar lets nothing else be written, unless the model thinks before."""
+    """A choice that must call: the grammar lets nothing else be written, once the model has thought if it thinks."""
 
-    def __init__(self, number: int, request: ChatRequest, vocabulary: Vocabulary, reader: Arguments | CallList) -> None:
+    def __init__(
+        self,
+        number: int,
+        request: ChatRequest,
+        vocabulary: Vocabulary,
+        reader: Arguments | CallList,
+        parser: Parser | None = None,
+    ) -> None:
         super().__init__(number, request, vocabulary)
         self._reader = reader
+        self._parser = parser
 
     def _events(self, gained: str, _: Json, *, last: bool) -> Iterator[Event]:  # noqa: ARG002 - nothing waits for the end
+        if self._parser:
+            piece = self._parser.push(gained)
+            gained = piece.text
+            if piece.reasoning:
+                yield Reasoning(self.number, piece.reasoning)
         yield from self._reader.push(gained)
 
     def _reason(self, end: Json | None) -> str | None:
