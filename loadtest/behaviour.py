@@ -156,7 +156,7 @@ def _split_events(pace: Pace) -> list[Write]:
 
 def _split_utf8(pace: Pace) -> list[Write]:
     out = []
-    for at, data in _closed(_events(pace, "tök– "), pace.chunks):
+    for at, data in _closed(_events(pace, "tök€ "), pace.chunks):
         inside = data.index("ö".encode()) + 1
         out += [(at - min(pace.itl, pace.ttft) / 4, data[:inside]), (at, data[inside:])]
     return out

@@ -23,7 +23,8 @@ from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
 import dialects
-from loadtest import UsageError, scenarios, slo
+from loadtest import UsageError, live, scenarios, slo
+from loadtest.calibrate import calibrate
 from loadtest.certificate import Conditions
 from loadtest.metrics import Tally
 from loadtest.plan import Plan
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("loadtest")
 USAGE, CANNOT_JUDGE = 4, 2
 LOST_AFTER_LOOKS = 2
+OK = 200
 HEADLINES = ("ttft_content", "itl", "tpot", "e2e", "longest_gap")
 
 
@@ -68,6 +70,7 @@ def options(parser: Any) -> None:  # noqa: ANN401 - locust's argument parser
     add("--model", default="", metavar="NAME", help="default: the first one that the target lists")
     add("--key-env", default="CHAT_API_KEY", metavar="NAME", help="the environment variable that holds the key")
     add("--seed", type=int, default=0, metavar="N", help="the same seed sends the same prompts at the same times")
+    add("--calibrate", action="store_true", help="first measure the generator's own error on this machine")
     add("--insecure", action="store_true", help="do not verify the target's certificate")
 
 
@@ -76,7 +79,9 @@ def plan_of(asked: Namespace, host: str | None) -> Plan:
     if not host:
         raise UsageError("--host: the target's URL is missing")
     dialect = _dialect(asked.dialect)
-    scenario = scenarios.load(asked.scenario).paced(asked.rate, asked.run_time)
+    scenario = scenarios.load(asked.scenario).paced(
+        _number("--rate", asked.rate), _number("--run-time", asked.run_time)
+    )
     terms = [o.text for o in (slo.read_file(asked.slo_file) if asked.slo_file else ())]
     terms += [o.text for o in (slo.parse(asked.slo) if asked.slo else ())]
     key = os.environ.get(asked.key_env)
@@ -87,7 +92,7 @@ def plan_of(asked: Namespace, host: str | None) -> Plan:
         model=asked.model or dialect.models.example,
         seed=asked.seed,
         closed=asked.closed_loop,
-        requests=asked.requests,
+        requests=None if asked.requests in {None, ""} else int(asked.requests),
         slo=tuple(terms),
         key=key,
         key_env=asked.key_env,
@@ -97,6 +102,18 @@ def plan_of(asked: Namespace, host: str | None) -> Plan:
     if asked.model:
         return plan
     return replace(plan, model=first_model(host, dialect, key, insecure=asked.insecure))
+
+
+def _number(name: str, value: Any) -> float | None:  # noqa: ANN401 - the web UI's form sends text
+    if value in {None, ""}:
+        return None
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {value!r} is no number") from error
+    if not 0 < number < float("inf"):
+        raise UsageError(f"{name}: {value!r} must be above 0")
+    return number
 
 
 def _dialect(name: str) -> dialects.Dialect:
@@ -166,7 +183,7 @@ class Conductor:
         if self.lost and reason is None and len(self.lost) >= self.workers:
             reason = "every worker was lost"
         conditions = Conditions(self.stamped, not self.plan.closed, len(self.lost), self.cpu_share)
-        result = report(self.plan, self.tally, Ended(self.started, utc_now(), reason, conditions, self.workers))
+        result = report(self.plan, self.tally, self._ended(reason, conditions))
         try:
             path = write(result, self.folder, secrets=(self.plan.key,) if self.plan.key else ())
         except ReportError as error:
@@ -179,6 +196,10 @@ class Conductor:
         for line in summary(result):
             log.info("%s", line)
         log.info("report: %s", path)
+
+    def _ended(self, reason: str | None, conditions: Conditions) -> Ended:
+        told = getattr(self.environment, "load_calibration", None)
+        return Ended(self.started, utc_now(), reason, conditions, self.workers, told.table() if told else None)
 
     def _collect_local(self) -> None:
         if self.local is not None:
@@ -260,17 +281,43 @@ def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's even
         runner.register_message("load_plan", take_plan)
         return
     environment.load_conductor = None
+    _extend(environment)
     if not asked.headless:
         return
     try:
         environment.load_plan = plan_of(asked, environment.host)
         Path(asked.report).mkdir(parents=True, exist_ok=True)
         check(environment.load_plan)
+        if asked.calibrate:
+            environment.load_calibration = calibrate(sys.argv[1:])
+            told = environment.load_calibration
+            log.info("%s", told.sentence() if told else "calibration: no result")
     except UsageError as error:
         _leave(USAGE, error)
     except (CannotJudge, OSError) as error:
         _leave(CANNOT_JUDGE, error)
     asked.run_time = None  # the schedule ends the run, and then waits for the answers under way
+
+
+def _extend(environment: Any) -> None:  # noqa: ANN401 - locust's Environment
+    """Add our tab to the web UI."""
+    web_ui = environment.web_ui
+    if web_ui is None:
+        return
+    web_ui.template_args |= {"extended_tabs": live.TABS, "extended_tables": live.TABLES}
+
+    @web_ui.app.after_request
+    def extend(response: Any) -> Any:  # noqa: ANN401 - flask's response
+        conductor = environment.load_conductor
+        if _request_path() == "/stats/requests" and conductor is not None and response.status_code == OK:
+            response.set_data(live.extended(response.get_data(), conductor.tally))
+        return response
+
+
+def _request_path() -> str:
+    from flask import request
+
+    return str(request.path)
 
 
 def _leave(code: int, error: Exception) -> None:

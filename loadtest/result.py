@@ -30,6 +30,7 @@ class Ended:
     reason: str | None
     conditions: Conditions
     workers: int = 1
+    calibration: dict[str, Any] | None = None
 
 
 def report(plan: Plan, tally: Tally, ended: Ended) -> LoadReport:
@@ -65,23 +66,27 @@ def exit_code(result: LoadReport) -> int | None:
 
 def _scenario(plan: Plan, tally: Tally, ended: Ended) -> dict[str, Any]:
     counts = tally.counts
-    return plan.scenario.table() | {
-        "loop": "closed" if plan.closed else "open",
-        "seed": plan.seed,
-        "workers": ended.workers,
-        "stamps": "kernel" if ended.conditions.kernel_stamps else "user-space",
-        "cpu_share": ended.conditions.cpu_share,
-        "requests": counts["requests"],
-        "ok": counts["ok"],
-        "failed": counts["failed"],
-        "unfinished": counts["unfinished"],
-        "connections": counts["connections"],
-        "tokens": counts["tokens"],
-        "tokens_from": "usage"
-        if not counts["tokens_counted"]
-        else "chunks"
-        if counts["tokens_counted"] == counts["tokens"]
-        else "both",
-        "usage_odd": counts["usage_odd"],
-        "error_examples": dict(tally.examples),
-    }
+    return (
+        plan.scenario.table()
+        | {
+            "loop": "closed" if plan.closed else "open",
+            "seed": plan.seed,
+            "workers": ended.workers,
+            "stamps": "kernel" if ended.conditions.kernel_stamps else "user-space",
+            "cpu_share": ended.conditions.cpu_share,
+            "requests": counts["requests"],
+            "ok": counts["ok"],
+            "failed": counts["failed"],
+            "unfinished": counts["unfinished"],
+            "connections": counts["connections"],
+            "tokens": counts["tokens"],
+            "tokens_from": "usage"
+            if not counts["tokens_counted"]
+            else "chunks"
+            if counts["tokens_counted"] == counts["tokens"]
+            else "both",
+            "usage_odd": counts["usage_odd"],
+            "error_examples": dict(tally.examples),
+        }
+        | ({"calibration": ended.calibration} if ended.calibration else {})
+    )

@@ -29,6 +29,7 @@ from loadtest.connection import Busy, Connection, Response, TlsConnection
 from loadtest.head import new_framing
 from loadtest.metrics import Tally
 from loadtest.sample import Analysis, Attempt
+from loadtest.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,6 +144,7 @@ class Generator:
         self.cpu_share: float | None = None
         self.sending = False
         self._objectives = plan.objectives
+        self._telemetry = Telemetry(plan) if getattr(environment.parsed_options, "otel", False) else None
         self._reader = Reader()
         self._idle: deque[Connection] = deque()
         self._flying: dict[Connection, tuple[Attempt, int]] = {}
@@ -447,6 +449,8 @@ class Generator:
             self.samples.write(sample)
         except OSError as error:
             self.fault = self.fault or f"{self.samples.path}: cannot be written: {error.strerror}"
+        if self._telemetry is not None:
+            self._telemetry.record(sample)
         self._tell_locust(sample)
 
     def _tell_locust(self, sample: Sample) -> None:

@@ -35,7 +35,7 @@ h1{font-size:24px;margin:0 0 4px}h2{font-size:17px;margin:28px 0 8px}p{margin:4p
 figure{margin:0;background:var(--card);border-radius:6px;padding:10px}figcaption{font-weight:600;margin-bottom:4px}svg{width:100%;height:auto;display:block}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:4px 8px;border-bottom:1px solid var(--line);text-align:right}
 th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}.fail,.no-data,.bad-text{color:var(--bad);font-weight:600}.pass{color:var(--good)}
-text{fill:var(--dim);font:11px system-ui,sans-serif}.grid{stroke:var(--line)}.key span{margin-right:14px}.key i{display:inline-block;width:14px;height:3px;margin-right:5px;vertical-align:middle}
+text{fill:var(--dim);font:13px system-ui,sans-serif}.grid{stroke:var(--line)}.key span{margin-right:14px}.key i{display:inline-block;width:14px;height:3px;margin-right:5px;vertical-align:middle}
 @media print{body{max-width:none}figure,.card{break-inside:avoid}}
 """
 
@@ -167,10 +167,10 @@ def _percentiles(metrics: Sequence[Json]) -> str:
     if not values:
         return '<p class="dim">nothing was measured</p>'
     low, high = floor(log10(max(min(values), 0.01))), floor(log10(max(values))) + 1
+
     def up(y: float) -> float:
-        return (
-            HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (log10(max(y, 10.0**low)) - low) / (high - low)
-        )
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (log10(max(y, 10.0**low)) - low) / (high - low)
+
     across = [LEFT + 30 + i * (WIDTH - LEFT - RIGHT - 60) / (len(QUANTILES) - 1) for i in range(len(QUANTILES))]
     grid = "".join(_tick(up(10.0**power), _number(10.0**power)) for power in range(low, high + 1))
     axis = "".join(
