@@ -41,7 +41,6 @@ KEYLESS = (
 CUMULATED = 100
 UNREADABLE = (  # a stream of one endless event holds nothing
     "stream.framing",
-    "stream.json-chunks",
     "stream.done",
     "stream.text-present",
     "stream.finish-once",
@@ -49,7 +48,6 @@ UNREADABLE = (  # a stream of one endless event holds nothing
     "stream.no-truncation",
     "stream.equals-plain",
     "chat.natural-finish",
-    "chat.length-finish",
     "chat.one-choice-by-default",
     "chat.stop-finish",
     "clients.openai-python-stream",
@@ -59,7 +57,6 @@ UNREADABLE = (  # a stream of one endless event holds nothing
     "tools.finish",
     "tools.named-choice",
     "tools.required-choice",
-    "tools.stream-deltas",
     "usage.stream-on-request",
     "usage.stream-present",
 )
