@@ -24,7 +24,7 @@ COLUMNS = (
     ("max", "max"),
 )
 TABS = [{"title": "Chat", "key": KEY}]
-TABLES = [{"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS]}]
+TABLES: list[dict[str, Any]] = [{"key": KEY, "structure": [{"key": key, "title": title} for key, title in COLUMNS]}]
 
 
 def rows(tally: Tally) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ log = logging.getLogger("loadtest")
 USAGE, CANNOT_JUDGE = 4, 2
 LOST_AFTER_LOOKS = 2
 OK = 200
+STOPPED = "stopped before its planned end"
 HEADLINES = ("ttft_content", "itl", "tpot", "e2e", "longest_gap")
 
 
@@ -140,6 +141,7 @@ class Conductor:
         self.cpu_share: float | None = None
         self.fault: str | None = None
         self.concluded = False
+        self.stopped = False
         self.local: Generator | None = None
 
     def begin(self) -> None:
@@ -221,7 +223,7 @@ class Conductor:
                 break
         if self.concluded:
             return
-        self.conclude(None)
+        self.conclude(STOPPED if self.stopped else None)
         runner, headless = self.environment.runner, self.environment.parsed_options.headless
         runner.quit() if headless else runner.stop()
 
@@ -403,10 +405,17 @@ def _merge(environment: Any, client: str, data: dict[str, Any]) -> None:  # noqa
 
 @events.test_stopping.add_listener
 def stop(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
-    """A worker that is told to stop counts what is under way as unfinished; its last report follows."""
+    """Whoever stops a run early: what is under way counts as unfinished. A worker's last report follows."""
     generator = getattr(environment, "load_generator", None)
-    if generator is not None and isinstance(environment.runner, WorkerRunner):
-        generator.stop()
+    if isinstance(environment.runner, WorkerRunner):
+        if generator is not None:
+            generator.stop()
+        return
+    conductor = environment.load_conductor
+    if conductor is not None:
+        conductor.stopped = True
+        if conductor.local is not None:
+            conductor.conclude(STOPPED)
 
 
 @events.quitting.add_listener
@@ -414,4 +423,4 @@ def conclude(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's eve
     """Whatever ended the run: what was measured is written."""
     conductor = getattr(environment, "load_conductor", None)
     if conductor is not None:
-        conductor.conclude("stopped before its planned end")
+        conductor.conclude(STOPPED)

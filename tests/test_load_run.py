@@ -192,7 +192,8 @@ def test_a_worker_killed_in_the_middle_is_told_and_what_it_had_sent_is_kept(pace
         workers[0].send_signal(signal.SIGKILL)
         said, _ = master.communicate(timeout=RUN_S)
     finally:
-        for process in (master, *workers):
+        everyone: list[subprocess.Popen[Any]] = [master, *workers]
+        for process in everyone:
             process.kill()
             process.wait()
 

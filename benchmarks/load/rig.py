@@ -40,18 +40,8 @@ def build(name: str) -> Path:
     if shutil.which("rustc") is None:
         raise SystemExit("rustc is needed for the calibrated server and the yardstick client")
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        subprocess.run(
-            [
-                "rustc",  # noqa: S607 - whichever rustc is on the path
-                "-O",
-                "-C",
-                "target-cpu=native",
-                str(source),
-                "-o",
-                str(program),
-            ],
-            check=True,
-        )
+        command = ["rustc", "-O", "-C", "target-cpu=native", str(source), "-o", str(program)]
+        subprocess.run(command, check=True)
     return program
 
 
