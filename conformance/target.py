@@ -29,6 +29,7 @@ USER_AGENT = "chat-conformance"
 READY = "ready "
 START_SECONDS = 60
 PROBED_TOKENS = 16
+PROMPT = "Write a long story about a lighthouse keeper and the sea."  # long enough to show whether a limit is kept
 PACE_MS = "0.5"  # slow enough that a stream of a second, which timing needs, is a few thousand tokens
 NO_ENDPOINT = (404, 405, 410, 501)
 
@@ -128,7 +129,7 @@ def _unbounded(exchange: Exchange) -> bool:
 
 def _probe(client: Client, target: Target, dialect: Dialect, limit: str | None) -> Exchange:
     """One harmless request to the chat path: an endpoint that is not there can't be judged."""
-    body: dict[str, object] = {"model": target.model, "messages": [{"role": "user", "content": "Say hi"}]}
+    body: dict[str, object] = {"model": target.model, "messages": [{"role": "user", "content": PROMPT}]}
     if limit:
         body[limit] = PROBED_TOKENS
     exchange = client.send(target.request(dialect.paths.chat[0], json.dumps(body).encode()))
