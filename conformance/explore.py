@@ -21,7 +21,7 @@ class Explorer:
         self._seed = run_seed
         self.examples = examples
 
-    def __call__(self, values: st.SearchStrategy[Any], function: Callable[[Any], None]) -> None:
+    def __call__(self, values: st.SearchStrategy[Any], function: Callable[[Any], object]) -> None:
         """Try as many values as the depth allows; a failure is shrunk and raised for the smallest value."""
 
         def body(value: Any) -> None:  # noqa: ANN401 - whatever the strategy draws

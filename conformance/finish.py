@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,9 +51,8 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
     if state.report is not None and state.path is not None:
         colour: Literal["standard"] | None = "standard" if reporter.hasmarkup else None
         console = Console(file=reporter._tw._file, color_system=colour, force_terminal=reporter.hasmarkup)  # noqa: SLF001 - the file that pytest writes to, which -s and capture decide
-        terminal.summarise(
-            state.report, console, path=str(state.path), baseline=state.baseline, level=state.options.level
-        )
+        shown = _part(state.report) if _chosen(state) else state.report
+        terminal.summarise(shown, console, path=str(state.path), baseline=state.baseline, level=state.options.level)
         if state.covered is not None:
             cost = state.report.cost.requests
             reporter.write_line(f"constraint coverage: {state.covered.line()}, in {cost} requests (coverage.json)")
@@ -89,6 +89,12 @@ def _chosen(state: State) -> bool:
     """Whether the user asked for a part of the checks or for an early stop: then the part that ran decides."""
     reason = state.results.reason if state.results is not None else None
     return bool(reason and reason.startswith(("only ", "stopped early")))
+
+
+def _part(report: Report) -> Report:
+    """What ran of a run that was asked to be a part, as a report of its own."""
+    ran = tuple(row for row in report.requirements if row.verdict != "not-run")
+    return dataclasses.replace(report, requirements=ran, complete=True, reason=None)
 
 
 def _partial(report: Report, baseline: Baseline) -> int:

@@ -18,7 +18,7 @@ from conformance.schema import DELETE, Spot, branches, sample, types, valid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["CAUSES", "RULES", "accepted", "broken", "strategy", "text"]
+__all__ = ["CAUSES", "RULES", "accepted", "broken", "mutilated", "strategy", "text"]
 
 Json = dict[str, Any]
 UUIDS = ("3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60", "018f4e2a-7c3b-7d21-8a5e-0b6c9d1e2f30")
@@ -45,6 +45,18 @@ def text() -> st.SearchStrategy[str]:
         max_size=12,
     )
     return st.one_of(plain, mixed.map("".join), rare).map(lambda s: f"Say hi to {s}")
+
+
+def mutilated(data: bytes) -> st.SearchStrategy[bytes]:
+    """The bytes with a piece cut off, changed, repeated or put in."""
+    place = st.integers(0, len(data))
+    junk = st.binary(min_size=1, max_size=6)
+    return st.one_of(
+        place.map(lambda at: data[:at]),
+        st.builds(lambda at, piece: data[:at] + piece + data[at:], place, junk),
+        st.builds(lambda at, piece: data[:at] + piece + data[at + len(piece) :], place, junk),
+        place.map(lambda at: data + data[at:]),
+    )
 
 
 def accepted(root: Json, spot: Spot) -> list[tuple[Spot, Any]]:

@@ -8,7 +8,7 @@ from conformance.chat import HI, STORY, brief
 from conformance.registry import check
 from conformance.reply import dig
 from conformance.schema import Spot, place, spots, valid
-from conformance.values import CAUSES, accepted, broken, text
+from conformance.values import CAUSES, accepted, broken, mutilated, text
 from conformance.verdict import Inconclusive, Mismatch
 
 if TYPE_CHECKING:
@@ -120,6 +120,13 @@ def test_hostile_json(chat: Chat) -> None:
         exchange = chat.post(body.replace(b"MODEL", json.dumps(chat.target.model)[1:-1].encode()), total=PATIENCE)
         if exchange.status is None or exchange.status >= 500:
             raise Mismatch(f"a status below 500 for {what}", brief(exchange), exchange)
+
+
+@check("request.broken-bytes")
+def test_broken_bytes(chat: Chat, explore: Explorer) -> None:
+    """A valid body with bytes cut off, changed or put in is read or refused, never a server error or a cut connection."""
+    data = json.dumps(chat.body()).encode()
+    explore(mutilated(data), lambda body: chat.survived(chat.post(body, total=PATIENCE, undefined=True)))
 
 
 @check("request.json-spelling")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 SERVER_ERROR = 500
+EXPECTATION_FAILED = 417
 NOT_OFFERED = (404, 405)
 GUARDED = (401, 403)
 PARTS = {
@@ -94,6 +97,30 @@ def test_chunked_request(chat: Chat) -> None:
     exchange = chat.post(data, pieces=[data[:20], data[20:]])
     if exchange.status != 411:
         chat.accepted(exchange)
+
+
+@check("service.expect-continue")
+def test_expect_continue(chat: Chat) -> None:
+    """A request that announces its body with `Expect: 100-continue` is answered, or refused with 417."""
+    exchange = chat.post(chat.body(), headers={"expect": "100-continue"})
+    if exchange.status != EXPECTATION_FAILED:
+        chat.accepted(exchange)
+
+
+@check("service.compressed-request")
+def test_compressed_request(chat: Chat) -> None:
+    """A compressed request body is read or refused with a 4xx status, never taken for broken insides of the server."""
+    packed = gzip.compress(json.dumps(chat.body()).encode())
+    chat.survived(chat.post(packed, headers={"content-encoding": "gzip"}))
+
+
+@check("service.other-forms-of-the-path")
+def test_other_forms_of_the_path(chat: Chat) -> None:
+    """A trailing slash, a doubled slash, another case and a query string are served or refused, never a server error."""
+    request = chat.target.request(chat.path, json.dumps(chat.body()).encode())
+    base, path = request.url.removesuffix(chat.path), chat.path
+    for spelled in (f"{path}/", path.replace("/chat", "//chat"), path.upper(), f"{path}?x=%00%ff"):
+        chat.survived(chat.client.send(dataclasses.replace(request, url=base + spelled)))
 
 
 @check("service.content-type-refused")
