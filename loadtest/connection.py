@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Busy", "Connection", "Response", "TlsConnection"]
 
 BUFFER = 16384
+TIMESPEC_BYTES = 16
+NO_STAMP = b""
 SHORT = 48
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 Fault = tuple[str, str]
-Read = tuple[list[tuple[int, int, bytes]], int, int, bytes]
 
 
 @dataclass(slots=True)
@@ -42,10 +43,34 @@ class Busy:
 
 
 @dataclass(slots=True)
-class Response:
-    """The raw reads of one response; `fault` is None when its framing ended as HTTP wants."""
+class Reads:
+    """The raw reads of one response, a list a column: what is appended for each read must cost next to nothing.
 
-    reads: list[Read]
+    `stamps` holds the kernel's timespec as it came (empty where there was none), `seen` ns of the wall clock, `busy` how long
+    the loop had worked before (ns), `data` the bytes.
+    """
+
+    stamps: list[bytes] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
+    busy: list[int] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def add(self, stamp: bytes, seen: int, busy: int, data: bytes) -> None:
+        """One more read; the hot path appends by itself."""
+        self.stamps.append(stamp)
+        self.seen.append(seen)
+        self.busy.append(busy)
+        self.data.append(data)
+
+
+@dataclass(slots=True)
+class Response:
+    """What came of one response; `fault` is None when its framing ended as HTTP wants. `bodies` are parsed so far."""
+
+    reads: Reads
     bodies: list[bytes]
     framing: Framing
     fault: Fault | None = None
@@ -56,31 +81,25 @@ class Response:
 
         Parses what was left unparsed. Without kernel stamps a read's stamp is when it was seen, and there are no lags.
         """
-        reads = self.reads[start:end]
-        if len(self.bodies) < start + len(reads):
-            self._parse(self.reads[len(self.bodies) : end])
-        bodies = self.bodies[start : start + len(reads)]
-        try:
-            packed = b"".join([read[0][0][2] for read in reads])
-            words = struct.unpack(f"{2 * len(reads)}q", packed)
-        except (IndexError, struct.error):
+        end = min(end, len(self.reads))
+        if len(self.bodies) < end:
+            self._parse(end)
+        seen, busy, bodies = self.reads.seen[start:end], self.reads.busy[start:end], self.bodies[start:end]
+        packed = b"".join(self.reads.stamps[start:end])
+        if len(packed) != TIMESPEC_BYTES * len(seen):
             self.stamped = False
-            return [(read[1], read[2], body) for read, body in zip(reads, bodies, strict=True)], []
+            return list(zip(seen, busy, bodies, strict=True)), []
+        words = struct.unpack(f"{2 * len(seen)}q", packed)
         stamps = [second * 1_000_000_000 + ns for second, ns in zip(words[::2], words[1::2], strict=True)]
-        lags = [(read[1] - at) // 1000 for read, at in zip(reads, stamps, strict=True)]
-        return [(at, read[2], body) for at, read, body in zip(stamps, reads, bodies, strict=True)], lags
+        lags = [(after - at) // 1000 for after, at in zip(seen, stamps, strict=True)]
+        return list(zip(stamps, busy, bodies, strict=True)), lags
 
-    def _parse(self, reads: list[Read]) -> None:
+    def _parse(self, end: int) -> None:
         try:
-            parse(self.framing, reads, self.bodies)
+            self.bodies += self.framing.feed_all(self.reads.data[len(self.bodies) : end])
         except FramingError as error:
             self.fault = self.fault or ("malformed_http", str(error))
-        self.bodies += [b""] * (len(self.reads) - len(self.bodies))
-
-
-def parse(framing: Framing, reads: list[Read], bodies: list[bytes]) -> None:
-    """Add what each of these reads holds of the body. Raises FramingError."""
-    bodies += framing.feed_all([read[3] for read in reads])
+        self.bodies += [b""] * (end - len(self.bodies))
 
 
 class Connection:
@@ -95,8 +114,9 @@ class Connection:
         self._new_framing = framing
         self._busy = busy
         self._done: Callable[[Response], None] | None = None
-        self._reads: list[Read] = []
+        self._reads = Reads()
         self._bodies: list[bytes] = []
+        self._point()
         self._framing = framing()
         self._careful = True
 
@@ -107,7 +127,7 @@ class Connection:
     @property
     def last_seen(self) -> int | None:
         """When bytes of the response under way were last seen (ns, wall clock); None before the first."""
-        return self._reads[-1][1] if self._reads else None
+        return self._reads.seen[-1] if self._reads.seen else None
 
     @property
     def waiting(self) -> bool:
@@ -117,8 +137,9 @@ class Connection:
     def begin(self, done: Callable[[Response], None]) -> None:
         """Expect one response."""
         self._done = done
-        self._reads = []
+        self._reads = Reads()
         self._bodies = []
+        self._point()
         self._careful = True
         if self.used:
             self._framing = self._new_framing()
@@ -145,7 +166,10 @@ class Connection:
         except OSError as error:
             self._end(("reset", str(error)))
             return
-        self._reads.append((ancillary, time_ns(), self._busy.before, data))
+        self._stamp(ancillary[0][2] if ancillary else NO_STAMP)
+        self._saw(time_ns())
+        self._was_busy(self._busy.before)
+        self._got(data)
         if self._careful or data[-4:] == b"\r\n\r\n" or len(data) < SHORT:
             self._progress(data)
 
@@ -161,9 +185,9 @@ class Connection:
     def _progress(self, data: bytes) -> None:
         if self._done is None:
             self.dead = True
-            self._reads = []
         elif not data:
-            self._reads.pop()
+            for column in (self._reads.stamps, self._reads.seen, self._reads.busy, self._reads.data):
+                column.pop()
             self._eof()
         elif not self._careful and self._surely_over(data):
             self._end(None)
@@ -174,12 +198,12 @@ class Connection:
         """Whether the last bytes are [DONE], at most some line ends, and the last chunk: the end of any event stream."""
         if not data.endswith(LAST_CHUNK[2:]):
             return False
-        tail = data if len(data) >= SHORT else b"".join(read[3][-SHORT:] for read in self._reads[-2:])
+        tail = data if len(data) >= SHORT else b"".join(read[-SHORT:] for read in self._reads.data[-2:])
         return tail.endswith(LAST_CHUNK) and tail[: -len(LAST_CHUNK)].rstrip(b"\r\n").endswith(b"[DONE]")
 
     def _parse(self) -> None:
         try:
-            parse(self._framing, self._reads[len(self._bodies) :], self._bodies)
+            self._bodies += self._framing.feed_all(self._reads.data[len(self._bodies) :])
         except FramingError as error:
             self._end(("malformed_http", str(error)))
             return
@@ -189,7 +213,7 @@ class Connection:
             self._careful = not self._framing.mode.startswith("chunk")
 
     def _eof(self) -> None:
-        if not self._reads:
+        if not self._reads.data:
             self._end(("closed", "the connection was closed before any byte of the answer"))
             return
         self._parse()
@@ -207,9 +231,16 @@ class Connection:
             self.dead = True
         self._careful = True
         response = Response(self._reads, self._bodies, self._framing, fault)
-        self._reads, self._bodies = [], []
+        self._reads, self._bodies = Reads(), []
+        self._point()
         if done is not None:
             done(response)
+
+    def _point(self) -> None:
+        """Bind the columns' appends, which the hot path calls."""
+        reads = self._reads
+        self._stamp, self._saw = reads.stamps.append, reads.seen.append
+        self._was_busy, self._got = reads.busy.append, reads.data.append
 
 
 class TlsConnection(Connection):
@@ -256,11 +287,12 @@ class TlsConnection(Connection):
             self._end(("tls", str(error)))
             return
         if plain or over:
-            self._reads.append((ancillary, seen, self._busy.before, plain))
+            stamp = ancillary[0][2] if ancillary else NO_STAMP
+            self._reads.add(stamp, seen, self._busy.before, plain)
             if self._careful or over or plain[-4:] == b"\r\n\r\n" or len(plain) < SHORT:
                 self._progress(plain)
             if over and plain and self._done is not None:
-                self._reads.append((ancillary, seen, self._busy.before, b""))
+                self._reads.add(stamp, seen, self._busy.before, b"")
                 self._progress(b"")
 
     def _plain(self, *, over: bool) -> tuple[bytes, bool]:

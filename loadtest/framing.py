@@ -75,18 +75,14 @@ class Framing:
     def feed_all(self, pieces: list[bytes]) -> list[bytes]:
         """`feed` for many pieces. A piece that is one whole chunk of a length seen before is only cut."""
         out, leads = [], self._leads
+        between = self.mode == "chunk" and not self._buffer
         for data in pieces:
-            lead = leads.get(len(data))
-            if (
-                lead is not None
-                and data.startswith(lead)
-                and data.endswith(b"\r\n")
-                and self.mode == "chunk"
-                and not self._buffer
-            ):
+            lead = leads.get(len(data)) if between else None
+            if lead is not None and data.startswith(lead) and data.endswith(LINE_END):
                 out.append(data[len(lead) : -2])
             else:
                 out.append(self.feed(data))
+                between = self.mode == "chunk" and not self._buffer
         return out
 
     def feed(self, data: bytes) -> bytes:

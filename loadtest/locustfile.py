@@ -166,7 +166,8 @@ class Conductor:
 
     def merge(self, client: str, data: dict[str, Any]) -> None:
         """Add what a worker reports."""
-        self.tally.merge(Tally.from_wire(data["tally"]))
+        tally = data["tally"]
+        self.tally.merge(tally if isinstance(tally, Tally) else Tally.from_wire(tally))
         self.stamped = self.stamped and data["stamped"]
         self.fault = self.fault or data["fault"]
         if data["cpu_share"] is not None:
@@ -200,13 +201,13 @@ class Conductor:
         log.info("report: %s", path)
 
     def _ended(self, reason: str | None, conditions: Conditions) -> Ended:
-        told = getattr(self.environment, "load_calibration", None)
-        return Ended(self.started, utc_now(), reason, conditions, self.workers, told.table() if told else None)
+        found = getattr(self.environment, "load_calibration", None)
+        return Ended(self.started, utc_now(), reason, conditions, self.workers, found.table() if found else None)
 
     def _collect_local(self) -> None:
         if self.local is not None:
             self.local.stop()
-            self.merge("local", delta(self.local))
+            self.merge("local", told(self.local))
             try:
                 self.local.samples.close()
             except OSError as error:
@@ -216,7 +217,7 @@ class Conductor:
         while self.waiting and not self.concluded:
             gevent.sleep(0.25)
             if self.local is not None:
-                self.merge("local", delta(self.local))
+                self.merge("local", told(self.local))
             else:
                 self._look_for_lost()
             if self.fault is not None:
@@ -249,9 +250,15 @@ def start_generator(environment: Any, plan: Plan, shard: int, shards: int, sampl
 
 def delta(generator: Generator) -> dict[str, Any]:
     """What is new since the last report, as plain values."""
+    data = told(generator)
+    return data | {"tally": data["tally"].to_wire()}
+
+
+def told(generator: Generator) -> dict[str, Any]:
+    """What is new since the last report, for the same process."""
     finished = generator.finished.is_set()
     return {
-        "tally": generator.take().to_wire(),
+        "tally": generator.take(),
         "finished": finished,
         "stamped": generator.stamped,
         "cpu_share": generator.cpu_share,
@@ -292,8 +299,8 @@ def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's even
         check(environment.load_plan)
         if asked.calibrate:
             environment.load_calibration = calibrate(sys.argv[1:])
-            told = environment.load_calibration
-            log.info("%s", told.sentence() if told else "calibration: no result")
+            found = environment.load_calibration
+            log.info("%s", found.sentence() if found else "calibration: no result")
     except UsageError as error:
         _leave(USAGE, error)
     except (CannotJudge, OSError) as error:

@@ -38,6 +38,7 @@ BURST = 2
 Shape = tuple[bytes, bytes, int, int]
 NO_SHAPE: Shape = (b"\0", b"\0", 1, 1)
 PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
+PLAIN_ASCII = re.compile(rb'[^"\\\x00-\x1f\x80-\xff]+').fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +141,17 @@ class Analysis:
 
     def feed(self, readings: Sequence[tuple[int, int, bytes]]) -> None:
         """Take (stamp, busy before, body) of some reads; the bulk of a stream only ever meets the first branch."""
-        outputs, texts, at = self.outputs, self._texts, self.last
+        outputs, texts, at, keep = self.outputs, self._texts, self.last, self.attempt.echo is not None
         prefix, suffix, begin, end = self._shape
         for at, busy, body in readings:
-            if body.startswith(prefix) and body.endswith(suffix) and PLAIN_TEXT(body, begin, len(body) - end):
+            size = len(body)
+            alike = body.startswith(prefix) and body.endswith(suffix)
+            if alike and not keep and PLAIN_ASCII(body, begin, size - end):
                 outputs.append(at)
-                texts.append(body[begin : len(body) - end])
+                self.text_bytes += size - begin - end
+            elif alike and PLAIN_TEXT(body, begin, size - end):
+                outputs.append(at)
+                texts.append(body[begin : size - end])
             elif not self.attempt.streamed or (self.status or 0) >= REDIRECTION:
                 self._whole.append(bytes(body))
             elif body:
@@ -293,7 +299,7 @@ class Analysis:
 
     def _judge_text(self) -> None:
         said = b"".join(self._texts)
-        self.text_bytes = len(said)
+        self.text_bytes += len(said)
         if not said.isascii() and not all(map(_is_utf8, self._texts)):
             self.fail("malformed_json", "a chunk's text is not UTF-8")
         if self.attempt.foreign is not None and self.attempt.echo is not None:

@@ -25,7 +25,7 @@ from locust import User, constant, task
 
 from loadtest import slo
 from loadtest.clock import ClockWatch, Deadline, ask_for_stamps
-from loadtest.connection import Busy, Connection, Response, TlsConnection
+from loadtest.connection import Busy, Connection, Reads, Response, TlsConnection
 from loadtest.head import new_framing
 from loadtest.metrics import Tally
 from loadtest.sample import Analysis, Attempt
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 EPOLL: Any = monkey.get_original("select", "epoll")
 NATIVE_SOCKET: Any = monkey.get_original("socket", "socket")
 rest: Any = monkey.get_original("time", "sleep")
-NAP_S = 0.0003
+NAP_S = 0.0004
 NAP_FROM = 48
 NAP_CLEAR_NS = 1_000_000
 CHORE_NS = 300_000
@@ -379,7 +379,7 @@ class Generator:
             return self._connect()
         except (OSError, ssl.SSLError) as error:
             attempt = Attempt(request.number, request.part, planned, time_ns(), request.stream)
-            self._ended.append((attempt, Response([], [], new_framing(), _connect_fault(error))))
+            self._ended.append((attempt, Response(Reads(), [], new_framing(), _connect_fault(error))))
             return None
 
     def _connect(self) -> Connection:

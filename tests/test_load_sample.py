@@ -102,7 +102,7 @@ def test_the_short_cut_for_like_chunks_sees_what_the_long_way_sees(texts: list[s
 @given(TEXTS)
 def test_text_is_kept_for_the_echo_check_whatever_characters_it_has(texts: list[str]) -> None:
     events = [*(event(chunk({"content": text})) for text in texts), event(b"[DONE]")]
-    analysis = Analysis(Attempt(1, "chat", START, START))
+    analysis = Analysis(Attempt(1, "chat", START, START, echo="word"))
     analysis.begin(START, 200, STREAM)
     analysis.feed([(START, 0, data) for data in events])
 
