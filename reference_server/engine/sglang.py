@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_server.engine import ChatRequest, Finish, Message, Usage, images, sglang_options
+from reference_server.engine import sglang_request as ask
 from reference_server.engine.sglang_calls import Arguments, CallList, Emitter
 from reference_server.engine.sglang_choice import Calling, Choice, Free, Plain
 from reference_server.engine.sglang_options import EngineError
 from reference_server.engine.sglang_prompt import Prompter
-from reference_server.engine.sglang_schema import MOST_CALLS, call_list, closed, parameters
+from reference_server.engine.sglang_request import Total
+from reference_server.engine.sglang_schema import parameters
 from reference_server.engine.sglang_vocabulary import Vocabulary
 from reference_server.errors import ApiError
 
@@ -41,8 +43,6 @@ __all__ = ["SglangEngine"]
 
 log = logging.getLogger("reference_server")
 LONG = 20_000  # characters of a conversation that are not tokenised on the event loop
-SMALLEST_TOP_P = 1e-6  # SGLang refuses 0, which the API allows
-SEEDS = 2**63 - 1
 WARM_UP = ChatRequest(model="", messages=(Message("user", "Say hi"),), max_tokens=4, temperature=0.0)
 WARM_UP_SCHEMA: Json = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
 
@@ -96,30 +96,25 @@ class SglangEngine:
         self._check(request)
         prompt = await self._prompt(request)
         limit = self._limit(request, prompt)
-        call = {"input_ids": prompt, "stream": True, **self._extras(request)}
-        choices = [self._choice(request, number) for number in range(request.n)]
-        total = _Total(len(prompt))
         if not limit:
             for number in range(request.n):
                 yield Finish(number, "length")
             yield Usage(len(prompt), 0)
             return
+        choices = [self._choice(request, number) for number in range(request.n)]
+        calls = self._calls(request, prompt, limit)
+        total = Total(len(prompt))
         outputs: asyncio.Queue[Any] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._pump(outputs, number, call)) for number, call in enumerate(calls)]
         self._running.add(outputs)
-        tasks = [
-            asyncio.create_task(
-                self._pump(outputs, number, {**call, "sampling_params": self._params(request, number, limit)})
-            )
-            for number in range(request.n)
-        ]
         try:
             while not all(choice.done for choice in choices):
                 number, output = await outputs.get()
-                if choices[number].done:
-                    continue
-                for event in choices[number].feed(_checked(output)):
-                    yield event
-                total.add(output["meta_info"])
+                self._check_alive()
+                if not choices[number].done:
+                    for event in choices[number].feed(_checked(output)):
+                        yield event
+                    total.add(output["meta_info"])
                 if choices[number].done:
                     tasks[number].cancel()
             yield total.usage(choices)
@@ -140,15 +135,18 @@ class SglangEngine:
             outputs.put_nowait((number, RuntimeError("SGLang ended an answer without a reason")))
 
     def _check(self, request: ChatRequest) -> None:
-        if self._failure:
-            raise ApiError("unavailable", self._failure, retry_after=1)
-        shown = [uri for message in request.messages for uri in message.images]
-        if shown and not self._sees:
+        self._check_alive()
+        seen = ask.shown(request)
+        if seen and not self._sees:
             raise ApiError("bad_image", "messages: this model reads text only, and an image was sent", "messages")
-        for uri in shown:
+        for uri in seen:
             images.describe(uri)
         if request.schema is False:
             raise ApiError("out_of_range", f"{request.schema_field}: no document satisfies false", request.schema_field)
+
+    def _check_alive(self) -> None:
+        if self._failure:
+            raise ApiError("unavailable", self._failure, retry_after=1)
 
     async def _prompt(self, request: ChatRequest) -> list[int]:
         if sum(len(message.text) for message in request.messages) > LONG:
@@ -164,51 +162,30 @@ class SglangEngine:
             )
         return room if request.max_tokens is None else min(room, request.max_tokens)
 
-    def _extras(self, request: ChatRequest) -> Json:
-        """What is asked of SGLang beside the prompt and the sampling."""
-        extras: Json = {}
-        if request.logprobs is not None:
-            extras.update(return_logprob=True, logprob_start_len=-1, top_logprobs_num=request.logprobs)
+    def _calls(self, request: ChatRequest, prompt: list[int], limit: int) -> list[Json]:
+        """The arguments of SGLang's call for each choice."""
+        call: Json = {"input_ids": prompt, "stream": True, **ask.extras(request)}
         if self._parsers.reasoning:
-            extras["require_reasoning"] = True
-        shown = [uri for message in request.messages for uri in message.images]
-        if shown:
-            extras.update(prompt=self._prompter.text(request), input_ids=None, image_data=shown)
-        return extras
-
-    def _params(self, request: ChatRequest, number: int, limit: int) -> Json:
-        """SGLang's sampling parameters of one choice."""
-        params: Json = {
-            "max_new_tokens": limit,
-            "temperature": request.temperature,
-            "top_p": max(request.top_p, SMALLEST_TOP_P),
-            "frequency_penalty": request.frequency_penalty,
-            "presence_penalty": request.presence_penalty,
-            "no_stop_trim": True,  # we cut, at the same place whether streamed or not
-        }
-        if request.seed is not None:
-            params["sampling_seed"] = (request.seed + number) & SEEDS
-        if not _must_call(request):
-            params["stop"] = [stop for stop in request.stop if stop]
-        return {**params, **self._grammar(request)}
+            call["require_reasoning"] = True
+        if seen := ask.shown(request):
+            call.update(prompt=self._prompter.text(request), input_ids=None, image_data=seen)
+        grammar = self._grammar(request)
+        params = [{**ask.sampling(request, number, limit), **grammar} for number in range(request.n)]
+        return [{**call, "sampling_params": each} for each in params]
 
     def _grammar(self, request: ChatRequest) -> Json:
         """The one grammar that holds the answer, if any."""
-        if _must_call(request):
-            return {"json_schema": json.dumps(_forced_schema(request))}
-        if request.schema is not None:
-            return {"json_schema": json.dumps({} if request.schema is True else closed(request.schema))}
-        if _may_call(request):
-            return self._parsers.tag(request.tools)
-        return {}
+        if schema := ask.schema(request):
+            return {"json_schema": schema}
+        return self._parsers.tag(request.tools) if ask.may_call(request) else {}
 
     def _choice(self, request: ChatRequest, number: int) -> Choice:
         emitter = Emitter(number, {tool.name: tool for tool in request.tools})
-        if _must_call(request):
+        if ask.must_call(request):
             named = request.tool_choice.name if request.tool_choice.mode == "named" else None
             reader = Arguments(emitter, named) if named else CallList(emitter)
             return Calling(number, request, self._vocabulary, reader, self._parsers.fresh(()))
-        parser = self._parsers.fresh(request.tools if _may_call(request) else ())
+        parser = self._parsers.fresh(request.tools if ask.may_call(request) else ())
         if parser:
             return Free(number, request, self._vocabulary, parser, emitter)
         return Plain(number, request, self._vocabulary)
@@ -218,7 +195,7 @@ class SglangEngine:
         self._failure = "A process of the inference engine has died; the server must be started again"
         log.error("a process of SGLang has died; every chat is refused from now on")
         for outputs in self._running:
-            outputs.put_nowait((0, ApiError("unavailable", self._failure, retry_after=1)))
+            outputs.put_nowait((0, None))  # whoever waits looks up and sees the failure
 
 
 def _launched(arguments: Json) -> Any:  # noqa: ANN401 - sglang ships no types
@@ -237,8 +214,6 @@ def _launched(arguments: Json) -> Any:  # noqa: ANN401 - sglang ships no types
 
 def _checked(output: Any) -> Json:  # noqa: ANN401 - an output or an exception
     """The output; an exception is raised in our words."""
-    if isinstance(output, ApiError):
-        raise output
     if isinstance(output, (ValueError, TypeError)):
         said = str(output).splitlines()[0][:300]
         cause = "context_overflow" if "context length" in said or "input length" in said.lower() else "out_of_range"
@@ -253,21 +228,6 @@ def _fields(request: ChatRequest) -> Json:
     return {name: getattr(request, name) for name in ChatRequest.__dataclass_fields__}
 
 
-def _must_call(request: ChatRequest) -> bool:
-    return bool(request.tools) and request.tool_choice.mode in ("required", "named")
-
-
-def _may_call(request: ChatRequest) -> bool:
-    return bool(request.tools) and request.tool_choice.mode == "auto"
-
-
-def _forced_schema(request: ChatRequest) -> Json:
-    """A named tool's arguments; for `required` a list of calls."""
-    if request.tool_choice.mode == "named":
-        return parameters(next(tool for tool in request.tools if tool.name == request.tool_choice.name))
-    return call_list(request.tools, most=MOST_CALLS if request.parallel_tool_calls else 1)
-
-
 class _Signals:
     """What SGLang's tokenizer manager does on signals, without ending this process."""
 
@@ -280,25 +240,6 @@ class _Signals:
     def running_phase_sigquit_handler(self, *_: object) -> None:
         """A child has failed, or SGLang's watchdog found one dead."""
         self._died()
-
-
-@dataclass(slots=True)
-class _Total:
-    """What an answer has cost so far."""
-
-    prompt: int
-    cached: int | None = None
-
-    def add(self, meta: Json) -> None:
-        """Note what an output says of the prompt; choices that come later find all of it in the cache."""
-        self.prompt = int(meta.get("prompt_tokens") or self.prompt)
-        if self.cached is None and meta.get("cached_tokens") is not None:
-            self.cached = int(meta["cached_tokens"])
-
-    def usage(self, choices: list[Choice]) -> Usage:
-        """The sum over all choices."""
-        spent, reasoned = sum(choice.spent for choice in choices), sum(choice.reasoned for choice in choices)
-        return Usage(self.prompt, spent, reasoned, min(self.cached or 0, self.prompt))
 
 
 @dataclass(slots=True)
@@ -335,19 +276,21 @@ class _Parsers:
     def tag(self, tools: tuple[Tool, ...]) -> Json:
         """The grammar that holds calls to their tools' schemas where the model makes any."""
         parser = self._call_parser(tools)
-        if self.legacy_tags:
-            found = (
-                ("structural_tag", parser.get_legacy_structural_tag())
-                if parser.detector.supports_structural_tag()
-                else None
-            )
-        else:
-            found = parser.get_structure_constraint("auto")
+        found = self._legacy_tag(parser) if self.legacy_tags else parser.get_structure_constraint("auto")
         if not found:
             return {}
         kind, value = found
         value = value.model_dump(by_alias=True) if hasattr(value, "model_dump") else value
         return {kind: value if isinstance(value, str) else json.dumps(value)}
+
+    def _legacy_tag(self, parser: Any) -> tuple[str, Json] | None:  # noqa: ANN401 - sglang ships no types
+        """A trigger in angle brackets is a special token to llguidance; one that the model lacks loses its last bracket."""
+        if not parser.detector.supports_structural_tag():
+            return None
+        tag: Json = parser.get_legacy_structural_tag().model_dump(by_alias=True)
+        special = self.tokenizer.get_added_vocab()
+        tag["triggers"] = [t if t in special or not t.endswith(">") else t[:-1] for t in tag["triggers"]]
+        return "structural_tag", tag
 
     def _call_parser(self, tools: tuple[Tool, ...]) -> Any:  # noqa: ANN401 - sglang ships no types
         offered = [

@@ -42,8 +42,10 @@ class Prompter:
 
     def tokens(self, request: ChatRequest) -> list[int]:
         """The token ids of the prompt. Raises ApiError(out_of_range) for what the model's template refuses."""
-        rendered: list[int] = self.tokenizer.encode(self.text(request), add_special_tokens=False)
-        return rendered
+        # The tokenizer below transformers' own, because only that may be used by several threads at once.
+        text, backend = self.text(request), getattr(self.tokenizer, "backend_tokenizer", None)
+        encode = self.tokenizer.encode if backend is None else lambda *a, **k: backend.encode(*a, **k).ids
+        return list(encode(text, add_special_tokens=False))
 
     def text(self, request: ChatRequest) -> str:
         """The prompt as text. Raises ApiError(out_of_range)."""
