@@ -46,11 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         alterations = Alterations([*_chosen(faults.FAULTS, options.fault), *_chosen(vary.VARIATIONS, options.vary)])
         keys = KeyRing.read(options.config) if options.config else KeyRing.built_in()
-        listener = _listen(options.host, options.port)
         context = Context(_engine(options), keys, Sessions(options.state), alterations)
-        asyncio.run(
-            serve(application(context, options.dialect, with_control=options.control), context, listener, _ready)
-        )
+        app = application(context, options.dialect, with_control=options.control)
+        with _listen(options.host, options.port) as listener:
+            asyncio.run(serve(app, context, listener, _ready))
     except (UsageError, ConfigError, StateError, EngineError, dialects.DialectError) as error:
         print(f"reference_server: {error}", file=sys.stderr)
         return 2
