@@ -290,3 +290,15 @@ def test_masking_twice_changes_nothing_more() -> None:
     once = redacted(with_secret("0123456789abcdef"))
 
     assert once == redacted(once)
+
+
+def test_a_key_too_short_to_be_masked_as_text_is_masked_in_headers() -> None:
+    one = exchange(request_headers=(("Authorization", "Bearer abc"), ("X-Api-Key", "abc"), ("Accept", "abc")))
+    masked = redacted(report(row(observed="abc"), exchanges=(one,)))
+
+    assert masked.exchanges[0].request_headers == (
+        ("Authorization", "Bearer ***"),
+        ("X-Api-Key", "***"),
+        ("Accept", "abc"),
+    )
+    assert masked.requirements[0].observed == "abc"
