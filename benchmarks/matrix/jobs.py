@@ -1,0 +1,88 @@
+"""Runs of the suite against an altered server, spread over processes that keep a server and the suites each."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
+
+from benchmarks.matrix.server import Server
+from benchmarks.matrix.suite import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reports.model import Report
+
+__all__ = ["TIMED", "Job", "Outcome", "run_all", "server"]
+
+# A pace of nought makes a run short; then nothing can be said of when text comes, which has faults of its own.
+PACES = {"fast": "0", "paced": "1.5"}
+TIMED = frozenset({"stream.progressive"})
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run: a dialect, what is altered, how deep, and whether the server takes its time with tokens."""
+
+    dialect: str
+    faults: tuple[str, ...] = ()
+    vary: tuple[str, ...] = ()
+    depth: str = "full"
+    pace: str = "fast"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run: the verdict and the reason of every check that the rows list, and the requests it cost."""
+
+    job: Job
+    verdicts: dict[str, str]
+    reasons: dict[str, str]
+    requests: int = 0
+    rows: dict[str, str] = field(default_factory=dict)
+
+    def of(self, *verdicts: str) -> frozenset[str]:
+        """The checks with one of these verdicts."""
+        return frozenset(check for check, verdict in self.verdicts.items() if verdict in verdicts)
+
+
+def run_all(jobs: Sequence[Job], processes: int = 2) -> Iterator[Outcome]:
+    """The outcomes in the order of the jobs."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        yield from pool.map(_run, jobs)
+
+
+def _run(job: Job) -> Outcome:
+    target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace)
+    target.alter(job.faults, job.vary)
+    return _outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect)))
+
+
+def _outcome(job: Job, report: Report) -> Outcome:
+    return Outcome(
+        job,
+        {check.id: check.verdict for check in report.checks},
+        {check.id: check.reason for check in report.checks if check.reason and check.verdict != "pass"},
+        report.cost.requests,
+        {row.id: row.verdict for row in report.requirements},
+    )
+
+
+@cache
+def server(pace: str) -> Server:
+    """A server of that pace for this process alone, gone when it ends."""
+    started = Server("--itl-ms", PACES[pace])
+    atexit.register(started.stop)
+    Finalize(started, started.stop, exitpriority=10)  # the processes of a pool run no atexit functions
+    return started
+
+
+@cache
+def _suite(dialect: str, depth: str, pace: str) -> Suite:
+    return Suite(dialect, server(pace).profile(dialect), depth, TIMED if pace == "fast" else frozenset())
