@@ -76,6 +76,7 @@ def found(check: str, verdict: str = "pass", oracles: Json | None = None, *ids: 
         "oracles": oracles or {},
         "exchanges": [record(name) for name in ids],
         "spent": {"requests": 1, "prompt_tokens": 3},
+        "covered": [f"field:{check}"],
     }
 
 
@@ -217,6 +218,7 @@ def test_the_order_in_which_workers_report_changes_nothing(
 
     assert verdicts(first) == verdicts(second)
     assert first.report().cost == second.report().cost
+    assert first.covered == second.covered
     assert {e.id for e in first.report().exchanges} == {e.id for e in second.report().exchanges}
 
 
