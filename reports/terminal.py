@@ -93,7 +93,7 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
         "place": row.place,
         "expected": row.expected,
         "observed": row.observed,
-        "reason": words.reason(row),
+        "reason": None if row.expected else words.reason(row),
         "answer": words.answered(one) if one else None,
     }
     yield from (Text(f"  {name:<9} {_text(value)}") for name, value in facts.items() if value)
@@ -108,11 +108,15 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
 
 
 def _blocks(report: Report, result: GateResult, path: str, limit: int) -> Iterator[Text]:
-    failed = words.by_urgency(row for row in report.requirements if row.verdict == "fail")
+    differing = words.by_urgency(row for row in report.requirements if row.verdict == "fail")
+    failed = [row for row in differing if row.level != "MAY"]
     for row in failed[:limit]:
         yield from block(report, row, path, excused=row.id in result.excused)
     if len(failed) > limit:
         yield Text(f"... and {len(failed) - limit} more failed; the report has them all.")
+    options = [row for row in differing if row.level == "MAY"]
+    for row in options[:limit]:
+        yield Text(f"  option not taken: {_text(row.id)} (MAY): {_text(row.says)}")
 
 
 def _load_table(report: LoadReport) -> Iterator[Text]:
