@@ -63,8 +63,8 @@ def _covers(reply: Reply, choice: Choice) -> None:
 
 @check("logprobs.present")
 def test_present(chat: Chat) -> None:
-    """With logprobs every token of the text has its log probability, with and without alternatives."""
-    for top in (None, 3):
+    """With logprobs every token of the text has its log probability, whether alternatives are asked for, or none."""
+    for top in (None, 3, 0):
         reply = _scored(chat, top=top)
         for choice in reply.choices:
             _covers(reply, choice)
@@ -129,17 +129,19 @@ def test_top_count(chat: Chat, explore: Explorer) -> None:
     if explore.examples > 1:
         explore(st.integers(1, MOST - 1), lambda top: shown_any.append(_counted(chat, top)))
     if not any(shown_any):
-        raise Inconclusive("every request with top_logprobs was refused")
+        raise Inconclusive("every request with top_logprobs was refused, or brought no log probabilities")
 
 
 def _counted(chat: Chat, top: int) -> bool:
-    """Whether the target answered with that many alternatives at most; a refusal shows nothing."""
+    """Whether the target answered with that many alternatives at most; a refusal, or no token at all, shows nothing."""
     try:
         reply = _scored(chat, top=top)
     except Inconclusive:
         return False
     for choice in reply.choices:
-        lists = [token.get("top_logprobs") for token in _tokens(reply, choice)]
+        lists = [token.get("top_logprobs") for token in choice.logprobs]
+        if not lists:
+            return False
         counts = [len(found) if isinstance(found, list) else 0 for found in lists]
         if max(counts) > top or (top and not max(counts)):
             expected = f"up to {top} alternatives for each token" if top else "no alternatives"
