@@ -58,7 +58,8 @@ class Server:
         self._due: list[tuple[int, int, Peer]] = []
         self._turn = 0
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.create_server((host, port), backlog=4096)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=4096)
         self._listener.setblocking(False)
         self.port = self._listener.getsockname()[1]
         self._selector.register(self._listener, selectors.EVENT_READ, None)

@@ -131,7 +131,7 @@ class Analysis:
         self.firsts["first_byte"] = at
         self.status = status or None
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self.attempt.streamed and status < REDIRECTION and kind != "text/event-stream":
+        if self.attempt.streamed and 0 < status < REDIRECTION and kind != "text/event-stream":
             self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
 
     def fail(self, kind: str, message: str) -> None:
