@@ -93,7 +93,7 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
         "place": row.place,
         "expected": row.expected,
         "observed": row.observed,
-        "reason": None if row.expected else words.reason(row),
+        "reason": _news(row),
         "answer": words.answered(one) if one else None,
     }
     yield from (Text(f"  {name:<9} {_text(value)}") for name, value in facts.items() if value)
@@ -105,6 +105,12 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
         replay = f"python -m reports replay {shlex.quote(path)} {shlex.quote(row.id)}"
         yield Text(f"  {'replay':<9} {clean.terminal(replay)}")
     yield Text()
+
+
+def _news(row: RequirementResult) -> str | None:
+    """The reason, where it says more than what was expected and what came."""
+    reason = words.reason(row)
+    return None if reason and row.expected and reason.startswith(f"expected {row.expected}") else reason
 
 
 def _blocks(report: Report, result: GateResult, path: str, limit: int) -> Iterator[Text]:
