@@ -51,7 +51,8 @@ def _service(dialect: Dialect, context: Context) -> Starlette:
     ]
     routes += [Route(path, partial(_model, chat), methods=["GET"]) for path in _variants(dialect, _retrieve(dialect))]
     routes += [
-        Route(path, _health, methods=["GET"]) for path in dict.fromkeys((dialect.paths.health or HEALTH[0], *HEALTH))
+        Route(path, partial(_health, context), methods=["GET"])
+        for path in dict.fromkeys((dialect.paths.health or HEALTH[0], *HEALTH))
     ]
     refused = partial(_refused, dialect, context)
     handlers: dict[Any, Any] = dict.fromkeys((ApiError, HTTPException, ConnectionError), refused)
@@ -83,7 +84,8 @@ async def _model(chat: Chat, request: Request) -> Response:
     return JSONResponse(chat.catalog.one(request.path_params["model"]))
 
 
-async def _health(_: Request) -> Response:
+async def _health(context: Context, _: Request) -> Response:
+    context.engine.check()
     return JSONResponse({"status": "ok"})
 
 

@@ -38,7 +38,8 @@ async def _requests(context: Context, _: Request) -> Response:
 
 async def _stats(context: Context, _: Request) -> Response:
     names = ("requests", "generations", "finished", "abandoned")
-    return JSONResponse({name: context.journal.counters[name] for name in names})
+    counted = {name: context.journal.counters[name] for name in names}
+    return JSONResponse({**counted, "engine": await context.engine.load()})
 
 
 async def _session(context: Context, request: Request) -> Response:

@@ -181,3 +181,9 @@ class Engine(Protocol):
 
     def generate(self, request: ChatRequest) -> AsyncIterator[Event]:
         """The events of one answer; closing the iterator stops the generation."""
+
+    def check(self) -> None:
+        """Raise ApiError(unavailable) when it can answer nobody any more."""
+
+    async def load(self) -> dict[str, int]:
+        """What it counts of its own work at this moment, by name; empty when it counts nothing."""

@@ -50,6 +50,13 @@ class EmbeddedEngine:
     async def close(self) -> None:
         """Nothing to release."""
 
+    def check(self) -> None:
+        """It can always answer."""
+
+    async def load(self) -> dict[str, int]:
+        """Nothing is counted: a generation that is closed is gone."""
+        return {}
+
     def count_tokens(self, request: ChatRequest) -> int:
         """Tokens of all texts, calls, tools and images, with a few for each message and for the answer's beginning."""
         said = sum(_message_tokens(message.text, message.name or "") for message in request.messages)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["SglangEngine"]
 
 log = logging.getLogger("reference_server")
+PUBLISHED = ("num_running_reqs", "num_waiting_reqs", "num_used_tokens")
 LONG = 20_000  # characters of a conversation that are not tokenised on the event loop
 WARM_UP = ChatRequest(model="", messages=(Message("user", "Say hi"),), max_tokens=4, temperature=0.0)
 WARM_UP_SCHEMA: Json = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
@@ -65,7 +66,7 @@ class SglangEngine:
         self._prompter = Prompter.of(tokenizer)
         self._vocabulary = Vocabulary(tokenizer)
         self._parsers = _Parsers.of(self._sglang.server_args, tokenizer)
-        self._window = min(self._manager.context_len, self._manager.max_req_input_len)
+        self._window = min(int(self._manager.context_len), int(self._manager.max_req_input_len))
         self._sees = bool(self._manager.model_config.is_multimodal)
         self._failure: str | None = None
         self._running: set[asyncio.Queue[Any]] = set()
@@ -86,6 +87,17 @@ class SglangEngine:
         for task in list(self._manager.asyncio_tasks):
             task.cancel()
         await asyncio.to_thread(self._sglang.shutdown)
+
+    def check(self) -> None:
+        """Raise ApiError(unavailable) once a process of SGLang has died."""
+        if self._failure:
+            raise ApiError("unavailable", self._failure, retry_after=1)
+
+    async def load(self) -> dict[str, int]:
+        """What SGLang's schedulers last published, summed, and what we still wait for."""
+        snapshots = await self._manager.get_loads()
+        counted = {name: sum(int(getattr(each, name)) for each in snapshots) for name in PUBLISHED}
+        return {**counted, "answers": len(self._running), "requests": len(self._manager.rid_to_state)}
 
     def count_tokens(self, request: ChatRequest) -> int:
         """How many tokens the prompt of this request has."""
@@ -110,7 +122,7 @@ class SglangEngine:
         try:
             while not all(choice.done for choice in choices):
                 number, output = await outputs.get()
-                self._check_alive()
+                self.check()
                 if not choices[number].done:
                     for event in choices[number].feed(_checked(output)):
                         yield event
@@ -135,7 +147,7 @@ class SglangEngine:
             outputs.put_nowait((number, RuntimeError("SGLang ended an answer without a reason")))
 
     def _check(self, request: ChatRequest) -> None:
-        self._check_alive()
+        self.check()
         seen = ask.shown(request)
         if seen and not self._sees:
             raise ApiError("bad_image", "messages: this model reads text only, and an image was sent", "messages")
@@ -143,10 +155,6 @@ class SglangEngine:
             images.describe(uri)
         if request.schema is False:
             raise ApiError("out_of_range", f"{request.schema_field}: no document satisfies false", request.schema_field)
-
-    def _check_alive(self) -> None:
-        if self._failure:
-            raise ApiError("unavailable", self._failure, retry_after=1)
 
     async def _prompt(self, request: ChatRequest) -> list[int]:
         if sum(len(message.text) for message in request.messages) > LONG:
@@ -333,7 +341,7 @@ class _Parser:
     def _untold(self) -> list[tuple[int, str | None, str]]:
         read = getattr(self._calls.detector, "prev_tool_call_arr", None) or []
         told = getattr(self._calls.detector, "streamed_args_for_tool", None) or []
-        untold = []
+        untold: list[tuple[int, str | None, str]] = []
         for index, (call, sent) in enumerate(zip(read, told, strict=False)):
             arguments = call.get("arguments", {})
             full = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
