@@ -58,10 +58,6 @@ THEIRS: dict[str, tuple[str, ...]] = {
     "llguidance": ("reference_server.engine.constrained",),
     "PIL": ("reference_server.engine.images", "conformance.checks.test_vision"),
     "sglang": ("reference_server.engine.sglang",),
-    # Making models and standing in for a kernel package; the engine itself never loads them.
-    "torch": ("reference_server.engine.sglang_cpu",),
-    "transformers": ("reference_server.engine.sglang_cpu",),
-    "tokenizers": ("reference_server.engine.sglang_cpu",),
     # The stand-in that lets sglang run on a CPU, and the makers of its models, in processes of their own.
     "torch": ("reference_server.engine.sglang_cpu",),
     "transformers": ("reference_server.engine.sglang_cpu",),
