@@ -28,6 +28,7 @@ CPU_DEFAULTS: Mapping[str, Any] = {
     "attention_backend": "torch_native",
     "max_total_tokens": 16_384,  # the cache; SGLang would reserve two gigabytes
     "max_running_requests": 32,
+    "sleep_on_idle": True,  # a scheduler without work would keep one core busy
 }
 # Threads that spin while they wait make decoding twelve times slower; the compiler costs far more than it saves on a CPU.
 CPU_ENVIRONMENT: Mapping[str, str] = {
