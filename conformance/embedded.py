@@ -45,7 +45,8 @@ def profiled(options: Options) -> Options:
     if options.profile != Profile():
         return options
     model = options.model or options.dialect.models.example
-    models = {"chat": model, "vision": model, "tools": model, "unavailable": "unavailable-model"}
+    own = {"unavailable": "unavailable-model", "slow": "slow-model", "text_only": "text-only-model"}
+    models = {"chat": model, "vision": model, "tools": model, **own}
     limits = {"requests_per_minute": PER_WINDOW, "context_tokens": CONTEXT}
     return dataclasses.replace(
         options, profile=Profile(keys=NAMES, models=models, limits=limits, claims=frozenset({"custom_tools"}))

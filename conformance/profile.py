@@ -1,7 +1,7 @@
 """A target's profile (`--profile target.toml`): levers, capabilities that it does not claim, time-outs, budgets.
 
     [keys]            names of environment variables, never keys: no_credit, limited, forbidden, expired
-    [models]          chat, vision, tools, unavailable, text_only: model ids
+    [models]          chat, vision, tools, unavailable, text_only, slow: model ids
     [limits]          requests_per_minute, context_tokens: what the target advertises
     [capabilities]    NAME = false: not offered ("tools", "structured_output", "n", ...); NAME = true: offered, for what few
                       targets have ("vision", "audio", "files", "custom_tools"; a vision model under [models] says the same)
@@ -29,7 +29,7 @@ __all__ = ["Profile", "ProfileError", "load"]
 RARE = ("vision", "audio", "files", "custom_tools")
 TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "keys": dict.fromkeys(("no_credit", "limited", "forbidden", "expired"), str),
-    "models": dict.fromkeys(("chat", "vision", "tools", "unavailable", "text_only"), str),
+    "models": dict.fromkeys(("chat", "vision", "tools", "unavailable", "text_only", "slow"), str),
     "limits": {"requests_per_minute": int, "context_tokens": int},
     "timeouts": dict.fromkeys(("connect", "read", "total"), (int, float)),
     "budget": {"requests": int, "tokens": int},

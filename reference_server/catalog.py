@@ -10,9 +10,11 @@ from reference_server.errors import ApiError
 if TYPE_CHECKING:
     from dialects import Dialect
 
-__all__ = ["UNAVAILABLE", "Catalog"]
+__all__ = ["SLOW", "TEXT_ONLY", "UNAVAILABLE", "Catalog"]
 
-UNAVAILABLE = "unavailable-model"  # known, and never up: so that clients can see how that is said
+# Known to every dialect though no list has them, so that clients can see how each case is said: never up, never in time,
+# and blind to images.
+UNAVAILABLE, SLOW, TEXT_ONLY = "unavailable-model", "slow-model", "text-only-model"
 OWNERS = {"solidrust": "solidrust", "dos_ai": "dos-ai", "aqueduct": "aqueduct", "dria": "dria", "openai": "system"}
 
 
@@ -27,7 +29,10 @@ class Catalog:
 
     def resolve(self, model: str, *, accept_any: bool = False) -> str:
         """The name of the model that answers to this id. Raises ApiError(unknown_model | unavailable)."""
-        if model.rpartition("/")[2] == UNAVAILABLE:
+        leaf = model.rpartition("/")[2]
+        if leaf in (SLOW, TEXT_ONLY):
+            return leaf
+        if leaf == UNAVAILABLE:
             raise ApiError("unavailable", f"model: {model!r} has no capacity at the moment", "model", retry_after=1)
         if accept_any or model in self._ids:
             return model.rpartition("/")[2] if self._projects else model

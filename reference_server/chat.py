@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from reference_server import body, strict_json, validation
 from reference_server.answers import EventStream, Plain, Trail
+from reference_server.catalog import SLOW, TEXT_ONLY
 from reference_server.errors import ApiError, refuse
-from reference_server.generation import Gone, Stopping, punctual, while_wanted
+from reference_server.generation import Gone, Stopping, never_in_time, punctual, while_wanted
 from reference_server.keys import ANONYMOUS, credential
 from reference_server.ratelimit import headers as limit_headers
 from reference_server.reply import fold
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat"]
 
+PATIENCE = 1.5  # seconds that the slow model is waited for
 JSON_HEADERS = {"content-type": "application/json"}
 
 
@@ -55,6 +57,8 @@ class Chat:
         body.check_media_type(request.headers)
         order = self._order(await body.read(request.receive), skipped)
         trail = Trail(order, self._stamp(order, skipped), visit, key)
+        if trail.stamp.model == TEXT_ONLY and any(message.images for message in order.chat.messages):
+            raise ApiError("bad_image", f"messages: {TEXT_ONLY} reads text only, and an image was sent", "messages")
         visit.order = _summary(order)
         self.context.refuse_on_demand(visit.path)
         return await self._answer(trail, request)
@@ -114,7 +118,9 @@ class Chat:
     async def _events(self, trail: Trail) -> AsyncGenerator[Event, None]:
         """The generation's events, each counted and passed through the alterations."""
         alterations = self.context.alterations
-        async with aclosing(punctual(self.context.engine.generate(trail.order.chat), trail.order)) as events:
+        slow = trail.stamp.model == SLOW
+        generation = never_in_time(PATIENCE) if slow else self.context.engine.generate(trail.order.chat)
+        async with aclosing(punctual(generation, trail.order)) as events:
             async for event in events:
                 for altered in alterations.apply("events", [event], trail):
                     yield altered

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reference_server.engine import Event
     from reference_server.wire import Order
 
-__all__ = ["Gone", "Stopping", "punctual", "while_wanted"]
+__all__ = ["Gone", "Stopping", "never_in_time", "punctual", "while_wanted"]
 
 T = TypeVar("T")
 
@@ -51,6 +51,13 @@ async def punctual(events: AsyncIterator[Event], order: Order) -> AsyncGenerator
         ) from error
     finally:
         await _close(events)
+
+
+async def never_in_time(seconds: float) -> AsyncGenerator[Event, None]:
+    """A generation that outlives the server's own patience. Raises ApiError(timeout)."""
+    await asyncio.sleep(seconds)
+    raise ApiError("timeout", f"The model gave no answer within {seconds:g} s", retry_after=1)
+    yield  # the function is a generator, like every generation
 
 
 async def while_wanted(work: Coroutine[None, None, T], receive: Receive, stopping: asyncio.Event) -> T:

@@ -217,8 +217,10 @@ def _excused(exchange: Exchange, dialect: Dialect, profile: Profile) -> set[int]
     """Server errors that the document promises for what was asked: an unavailable model, a time-out of the caller's."""
     body = asked(exchange)
     causes = []
-    if body.get("model") in (dialect.models.unknown, profile.models.get("unavailable")):
-        causes += ["unknown_model", "unavailable"]
+    if body.get("model") == dialect.models.unknown:
+        causes += ["unknown_model"]
+    if body.get("model") in (profile.models.get("unavailable"), profile.models.get("slow")):
+        causes += ["unavailable", "timeout"]
     if {"timeout_secs", "max_ttft_ms"} & set(body):
         causes += ["timeout", "unavailable"]
     return {status for name in causes if (cause := dialect.cause(name)) for status in cause.status}

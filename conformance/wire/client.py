@@ -19,8 +19,9 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpcore
 import httpx
 
 from conformance.wire.exchange import Exchange, Frame, Request
@@ -33,6 +34,7 @@ __all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts"]
 LIMIT = 16 * 1024 * 1024  # our requests bound their answers: a correct one is a hundredth of this
 HOPS = 5
 SAME_METHOD = (307, 308)
+DEADLINE = threading.local()  # `at`: when the exchange of this thread must be over
 
 
 class ClientError(Exception):
@@ -92,6 +94,7 @@ class Client:
         # The transport alone: a whole client would add headers, keep cookies and stumble over bad redirects. Of the
         # environment it reads SSL_CERT_FILE and SSL_CERT_DIR, and no proxies.
         self._http = httpx.HTTPTransport(limits=limits)
+        self._http._pool._network_backend = _Punctual()  # noqa: SLF001 - httpx offers no way to bound all reads together
 
     def close(self) -> None:
         """Close all connections."""
@@ -122,6 +125,37 @@ class Client:
         return httpx.Timeout(min(self.timeouts.read, total), connect=min(self.timeouts.connect, total))
 
 
+class _Punctual(httpcore.SyncBackend):
+    """Connections that give no byte after the deadline of their thread's exchange, however slowly heads trickle in."""
+
+    def connect_tcp(self, *where: Any, **how: Any) -> httpcore.NetworkStream:  # noqa: ANN401 - as the library calls it
+        """Connect as usual, and watch the clock."""
+        return _Watched(super().connect_tcp(*where, **how))
+
+
+class _Watched(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = DEADLINE.at - time.perf_counter()
+        if left <= 0:
+            raise httpcore.ReadTimeout("the time for the whole exchange is over")
+        return self._stream.read(max_bytes, left if timeout is None else min(timeout, left))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *how: Any, **more: Any) -> httpcore.NetworkStream:  # noqa: ANN401 - as the library calls it
+        return _Watched(self._stream.start_tls(*how, **more))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - whatever the library keeps
+        return self._stream.get_extra_info(info)
+
+
 @dataclass
 class _Attempt:
     """One exchange under way."""
@@ -140,10 +174,12 @@ class _Attempt:
 
     def run(self, stop_after: int | None, pieces: Iterable[bytes] | None) -> Exchange:
         self.started, self.zero = time.time(), time.perf_counter()
+        DEADLINE.at = self.zero + self.total
         try:
             self._follow(self.request.url, stop_after, pieces)
         except httpx.TransportError as error:
-            self.error = _blame(error)
+            late = isinstance(error, httpx.TimeoutException) and time.perf_counter() >= DEADLINE.at
+            self.error = f"timeout: the answer had not ended after {self.total:g} s" if late else _blame(error)
         except (httpx.InvalidURL, httpx.DecodingError, zlib.error, ValueError) as error:
             self.error = f"protocol: {error}"
         return Exchange(
