@@ -23,6 +23,7 @@ FLOOR_MS = 1.0
 SHARE_OF_HEADLINE = 0.01
 KERNEL_READ_LAG_MS = 5.0
 MERGED_SHARE = 0.01
+MERGED_FIRST_SHARE = 0.005
 CLOCK_STEP_MS = 1.0
 CPU_SHARE = 0.95
 LEAST_READS = 1
@@ -66,6 +67,9 @@ def _reasons(tally: Tally, conditions: Conditions, lag: Mapping[str, float | Non
         share = tally.counts["merged_reads"] / max(tally.counts["reads"], 1)
         if share > MERGED_SHARE:
             yield f"{share:.1%} of the reads merged separate writes while the generator was busy (limit {MERGED_SHARE:.0%})"
+        firsts = tally.counts["merged_firsts"] / max(tally.counts["requests"], 1)
+        if firsts > MERGED_FIRST_SHARE:
+            yield f"{firsts:.1%} of the first tokens came in a read that merged writes (limit {MERGED_FIRST_SHARE:.1%}): they are too late"
     else:
         yield from _above("stamps are taken in user space and the loop was busy: p99", lag["busy_p99"], limit)
     if conditions.open_loop:

@@ -88,6 +88,7 @@ class Tally:
         counts["chunks"] += sample.chunks
         counts["reads"] += sample.reads
         counts["merged_reads"] += sample.merged
+        counts["merged_firsts"] += sample.merged_first
         counts["burst_reads"] += sample.bursts
         counts["resent"] += sample.resent
         if not sample.ok:

@@ -85,6 +85,7 @@ class Sample:
     merged: int
     bursts: int
     usage_remark: str
+    merged_first: bool = False
     worker: int = 0
 
     @property
@@ -118,6 +119,7 @@ class Analysis:
     reads: int = 0
     merged: int = 0
     bursts: int = 0
+    merged_first: bool = False
     last: int = 0
     text_bytes: int = 0
     _texts: list[bytes] = field(default_factory=list)
@@ -210,6 +212,7 @@ class Analysis:
         if busy < MERGE_NS or before == 0:
             self.bursts += busy < MERGE_NS
             self.merged += busy >= MERGE_NS
+            self.merged_first = self.merged_first or (before == 0 and busy >= MERGE_NS)
             return
         self.merged += 1
         last = self.outputs[before - 1]
@@ -363,6 +366,7 @@ class Analysis:
             merged=self.merged,
             bursts=self.bursts,
             usage_remark=remark,
+            merged_first=self.merged_first,
         )
         token_gaps = gaps if a_chunk == 1.0 else [round(gap / a_chunk) for gap in gaps]
         return Outcome(sample, gaps, token_gaps, self.last)

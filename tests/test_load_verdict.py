@@ -218,6 +218,12 @@ def test_merged_reads_make_a_run_invalid() -> None:
     assert "merged separate writes" in certify(tally, OPEN).reasons[0]
 
 
+def test_first_tokens_that_met_later_ones_make_a_run_invalid() -> None:
+    tally = tally_of(*(outcome(i, merged=i == 0, merged_first=i == 0, reads=64) for i in range(100)))
+
+    assert [reason for reason in certify(tally, OPEN).reasons if "1.0% of the first tokens" in reason]
+
+
 def test_without_kernel_stamps_a_busy_loop_is_the_error() -> None:
     tally = tally_of(outcome(0))
     tally.histogram("lag_busy").add([3000])
