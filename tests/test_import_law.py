@@ -40,6 +40,7 @@ NOBODY = ("conformance.checks",)
 # Where each package of others may be imported. One that is not listed may be imported nowhere.
 THEIRS: dict[str, tuple[str, ...]] = {
     "httpx": ("conformance.wire.client",),
+    "httpcore": ("conformance.wire.client",),
     "openai": ("conformance.checks.test_clients",),
     "pytest": ("conformance",),
     "hypothesis": ("conformance",),
