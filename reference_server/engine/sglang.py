@@ -333,7 +333,8 @@ class _Parser:
         """What was held back, and the arguments that the stream parser has read and not told."""
         if not self._calls:
             return _Found()
-        text, items = self._calls.parse_stream_end()
+        end = getattr(self._calls, "parse_stream_end", None)  # older releases hold nothing back
+        text, items = end() if end else ("", [])
         found = _Found(text or "", "", [(i.tool_index, i.name, i.parameters) for i in items])
         found.calls += self._untold()
         return found
