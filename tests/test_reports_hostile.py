@@ -302,3 +302,7 @@ def test_a_key_too_short_to_be_masked_as_text_is_masked_in_headers() -> None:
         ("Accept", "abc"),
     )
     assert masked.requirements[0].observed == "abc"
+
+
+def test_a_sarif_message_has_its_brackets_and_braces_escaped() -> None:
+    assert clean.sarif("[a](0) {0} \\ \n") == r"\[a\](0) {{0}} \\ \\n"
