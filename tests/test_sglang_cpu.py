@@ -63,8 +63,8 @@ def test_slots_written_to_the_table_are_read_back_from_it(spans: list[list[int]]
     slots = Row(range(100, 100 + sum(b - a for a, b in spans)))
     table, collected = Table(Row([-1] * WIDTH) for _ in spans), Row([0] * len(slots))
 
-    stand_in.assign_req_to_token_pool_cpu(rows, table, starts, ends, slots, WIDTH)  # type: ignore[arg-type]
-    stand_in.assign_extend_cache_locs_cpu(rows, table, starts, ends, collected, WIDTH)  # type: ignore[arg-type]
+    stand_in.assign_req_to_token_pool_cpu(rows, table, starts, ends, slots, WIDTH)
+    stand_in.assign_extend_cache_locs_cpu(rows, table, starts, ends, collected, WIDTH)
 
     assert collected == slots
     for row, (begin, end) in zip(table, spans, strict=True):
@@ -84,7 +84,7 @@ def test_the_stand_in_works_on_tensors() -> None:
 
 
 def test_a_kernel_that_the_stand_in_lacks_can_be_imported_but_not_called() -> None:
-    kernel = stand_in.build_tree_efficient_cpu  # type: ignore[attr-defined]
+    kernel = stand_in.build_tree_efficient_cpu
 
     with pytest.raises(NotImplementedError, match="build_tree_efficient_cpu"):
         kernel(1, two=2)
@@ -92,7 +92,7 @@ def test_a_kernel_that_the_stand_in_lacks_can_be_imported_but_not_called() -> No
 
 def test_the_stand_in_pretends_nothing_beyond_cpu_kernels() -> None:
     with pytest.raises(AttributeError, match="flash_attn"):
-        _ = stand_in.flash_attn  # type: ignore[attr-defined]
+        _ = stand_in.flash_attn
 
 
 # ---------------------------------------------------------------- the boot hook
@@ -171,9 +171,9 @@ def test_a_step_that_fails_is_named_with_its_command(tmp_path: Path) -> None:
 
 
 def test_every_pin_of_the_recipe_agrees_with_the_constraints() -> None:
-    held = dict(line.split("==") for line in CONSTRAINTS)
+    held = {name: version for name, _, version in (line.partition("==") for line in CONSTRAINTS)}
     pins = [
-        found.groups()
+        (found[1], found[2])
         for step in recipe.STEPS
         for r in step.requirements
         if (found := re.fullmatch(r"([\w-]+)==(.+)", r))

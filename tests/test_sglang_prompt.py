@@ -27,7 +27,7 @@ class Tokenizer:
 
     def apply_chat_template(self, messages: list[dict[str, Any]], *, tokenize: bool, **options: Any) -> str:  # noqa: ANN401 - as in transformers
         assert not tokenize
-        return jinja2.Template(self.chat_template).render(messages=messages, **options)
+        return str(jinja2.Template(self.chat_template).render(messages=messages, **options))
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens

@@ -64,7 +64,7 @@ def main() -> int:
         rig.ours(options.model, options.engine_arg, options.report / "server.log") if options.model else nullcontext()
     )
     with started as server:
-        url = options.url or server.chat.removesuffix("/v1/chat/completions")
+        url = server.chat.removesuffix("/v1/chat/completions") if server else options.url
         verdicts = [_judge(url, name, options) for name in options.dialect or dialects.known()]
     print(table(verdicts))
     return 0 if all(verdict.holds for verdict in verdicts) else 1
