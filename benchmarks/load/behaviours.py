@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=20)
     asked = parser.parse_args()
-    command = [*rig.pinned(0, 20), sys.executable, "-m", "loadtest.paced"]
+    command = [*rig.pinned(0, real_time=True), sys.executable, "-m", "loadtest.paced"]
     server = subprocess.Popen(command, cwd=rig.ROOT, stdout=subprocess.PIPE, text=True)
     url = server.stdout.readline().split()[-1] if server.stdout else ""
     right = 0
@@ -62,7 +62,7 @@ def main() -> None:
         for name in BEHAVIOURS:
             with tempfile.TemporaryDirectory() as folder:
                 loop = ["--closed-loop", "-u", "2", "-r", "2", "--requests", str(asked.requests), "--model", name]
-                words = [*rig.pinned(1, 5, "-r"), *rig.product(url, Path(folder), *loop)]
+                words = [*rig.pinned(1, real_time=False), *rig.product(url, Path(folder), *loop)]
                 environment = {"CHAT_API_KEY": "k", "PATH": "/usr/bin:/bin"}
                 subprocess.run(words, cwd=rig.ROOT, env=environment, capture_output=True, check=False)
                 rows = [json.loads(line) for line in (Path(folder) / "samples.jsonl").read_text().splitlines()]
