@@ -99,7 +99,7 @@ MAKERS: dict[str, Callable[[str], Made]] = {
     "image": _image,
     "bad type": lambda _: ({"max_tokens": "many"}, range(400, 500), None),
     "no messages": lambda _: ({"messages": None}, range(400, 500), None),
-    "bad model": lambda _: ({"model": "no-such-model"}, range(400, 500), None),
+    "bad model": lambda _: ({"model": "no-such-model"}, range(400, 504), None),
     "bad schema": lambda _: ({"response_format": {"type": "json_schema", "json_schema": {"name": "b", "schema": {"type": "odd"}}}}, range(400, 500), None),
 }  # fmt: skip
 KINDS = dict(zip(MAKERS, (6, 2, 3, 3, 1, 1, 1, 1, 1), strict=True))
