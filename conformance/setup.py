@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arrange", "begin", "check_id", "for_worker", "note_partial"]
 
-SEED = "hypothesisseed"
+SEED = "hypothesis_seed"  # the name under which pytest keeps --hypothesis-seed
 CANNOT_JUDGE = 2
 
 

@@ -517,3 +517,9 @@ def test_without_a_target_the_plugin_does_nothing(tmp_path: Path) -> None:
     assert run.code == 0
     assert "1 passed" in run.out
     assert "conformance:" not in run.out
+
+
+def test_the_seed_of_the_command_line_is_the_seed_of_the_run(tmp_path: Path, folder: Path, server: Loopback) -> None:
+    run = judge(tmp_path, "--target", server.url, "--dialect", folder, "--hypothesis-seed", "20261125", "-k", "TST-01")
+
+    assert run.report.seed == 20261125
