@@ -96,6 +96,17 @@ def test_an_answer_that_sglang_gave_up_is_a_refusal(message: str, status: int, c
     assert refused.value.cause == cause
 
 
+def test_a_grammar_that_cannot_be_held_is_blamed_on_the_field_that_asked_for_it() -> None:
+    end = {"type": "abort", "message": "Failed to compile json grammar: no", "status_code": 400}
+    schema = plain(schema={"type": "odd"}, schema_field="format.schema")
+    tool = plain(schema={}, tools=(WEATHER,), tool_choice=ToolChoice("required"))
+
+    for choice, field_to_blame in ((schema, "format.schema"), (tool, "tools")):
+        with pytest.raises(ApiError, match=f"^{field_to_blame}: the schema cannot be held") as refused:
+            fed(choice, output("", end))
+        assert refused.value.field == field_to_blame
+
+
 # ---------------------------------------------------------------- scores
 
 

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import signal
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,9 @@ class SglangEngine:
 
     async def close(self) -> None:
         """End SGLang's processes and the tasks that it left in our loop."""
+        warnings.filterwarnings(
+            "ignore", "Future .* completed while awaiting", RuntimeWarning
+        )  # of a read that we cancel
         for task in list(self._manager.asyncio_tasks):
             task.cancel()
         await asyncio.to_thread(self._sglang.shutdown)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reference_server.engine import Finish, Reasoning, Scored, Text
+from reference_server.engine.sglang_request import must_call
 from reference_server.engine.sglang_text import UNFINISHED, Growth, Shown
 from reference_server.errors import ApiError
 
@@ -37,6 +38,7 @@ class Choice:
         self._vocabulary = vocabulary
         self._growth = Growth()
         self._alternatives = request.logprobs
+        self._field = request.schema_field if request.schema is not None and not must_call(request) else "tools"
         self._scored = 0
 
     def feed(self, output: Json) -> Iterator[Event]:
@@ -44,7 +46,7 @@ class Choice:
         meta = output["meta_info"]
         end = meta.get("finish_reason")
         if end and end["type"] == "abort":
-            raise aborted(end)
+            raise _aborted(end, self._field)
         self.spent = int(meta.get("completion_tokens") or 0)
         self.reasoned = int(meta.get("reasoning_tokens") or 0)
         gained = self._growth.of(output["text"], genuine=self._is_genuine(output))
@@ -191,12 +193,12 @@ class Free(Plain):
         return "tool_calls" if reason == "stop" and self._emitter.count else reason
 
 
-def aborted(end: Json) -> ApiError:
-    """The refusal that an answer given up by SGLang means: the client's fault where it says so, else ours."""
+def _aborted(end: Json, field: str) -> ApiError:
+    """The refusal that an answer given up by SGLang means; `field` is to blame for a grammar that cannot be held."""
     said = str(end.get("message") or "the engine gave the answer up").splitlines()[0][:300]
     status = int(end.get("status_code") or 500)
     if "grammar" in said.lower():
-        return ApiError("out_of_range", f"response_format: the schema cannot be held: {said}", "response_format")
+        return ApiError("out_of_range", f"{field}: the schema cannot be held: {said}", field)
     if 400 <= status < 500:  # noqa: PLR2004 - the client errors of HTTP
         return ApiError("out_of_range", said)
     return ApiError("unavailable", f"The engine gave the answer up: {said}", retry_after=1)
