@@ -79,12 +79,13 @@ def _judged(url: str, served: str, judged: str, depth: str) -> Json:
             "-p",
             "no:cacheprovider",
         ]
-        subprocess.run(command, env=ENVIRONMENT, cwd=ROOT, check=False, capture_output=True)
+        run = subprocess.run(command, env=ENVIRONMENT, cwd=ROOT, check=False, capture_output=True, text=True)
         path = Path(folder) / "report.json"
-        report: Json = (
-            json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"requirements": [], "lost": True}
-        )
-        return report
+        if path.is_file():
+            report: Json = json.loads(path.read_text(encoding="utf-8"))
+            return report
+        absent = run.returncode == CANNOT_JUDGE and "no chat-completions endpoint" in run.stdout + run.stderr
+        return {"requirements": [], "lost": not absent, "absent": absent}
 
 
 def _rows(report: Json, verdict: str) -> list[str]:
