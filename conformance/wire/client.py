@@ -4,7 +4,7 @@
         BudgetSpent     the cap on requests was reached before this one (ours to report: the verdict is not-run)
 
 Redirects are followed only within the same origin and only by 307 and 308, so a key never reaches another host.
-Proxies from the environment are ignored: what is measured is the target. Bodies are bounded (`LIMIT`), as are the
+Proxies from the environment are ignored: what is measured is the target. Bodies are bounded (`LIMIT` and below), as are the
 whole exchange's seconds; both are reported as the exchange's `error`. A connection that was kept open and turns out to be
 closed before a byte of an answer comes is replaced and the request sent again, as browsers and SDKs do (RFC 9112 9.3.1):
 servers may close idle connections at any time, and that says nothing of the request.
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts"]
 
 LIMIT = 16 * 1024 * 1024  # our requests bound their answers: a correct one is a hundredth of this
+LINES = 100_000  # the same: a stream of as many tokens as we ever ask for has a tenth of this
+FRAMES = 1_000_000
 HOPS = 5
 SAME_METHOD = (307, 308)
 DEADLINE = threading.local()  # `at`: when the exchange of this thread must be over
@@ -251,16 +253,18 @@ class _Attempt:
         return str(target) if same else None
 
     def _read(self, response: httpx.Response, stop_after: int | None) -> None:
-        size, inflate = 0, _inflater(response.headers.get("content-encoding", ""))
+        size, lines, inflate = 0, 0, _inflater(response.headers.get("content-encoding", ""))
         for raw in response.iter_raw():
             data = inflate(raw)
             now = time.perf_counter() - self.zero
             if not data:
                 continue
             size += len(data)
+            lines += data.count(b"\n") + data.count(b"\r")
             self.frames.append(Frame(now, data))
-            if size > LIMIT:
-                self.error = f"limit: the body is longer than {LIMIT} bytes"
+            excess = _excess(size, lines, len(self.frames))
+            if excess:
+                self.error = f"limit: the body {excess}"
                 return
             if now > self.total:
                 self.error = f"timeout: the answer had not ended after {self.total:g} s"
@@ -268,6 +272,15 @@ class _Attempt:
             if stop_after is not None and len(self.frames) >= stop_after:
                 self.aborted = True
                 return
+
+
+def _excess(size: int, lines: int, frames: int) -> str | None:
+    """Which bound of a body is passed."""
+    if size > LIMIT:
+        return f"is longer than {LIMIT} bytes"
+    if lines > LINES:
+        return f"has more than {LINES} lines"
+    return f"came in more than {FRAMES} pieces" if frames > FRAMES else None
 
 
 def _inflater(encoding: str) -> Callable[[bytes], bytes]:
