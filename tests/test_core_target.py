@@ -171,7 +171,7 @@ def test_a_server_that_accepts_and_never_answers_costs_the_time_out_and_no_more(
         sentence = refusal(server.url, timeouts=Timeouts(1.0, 0.3, 1.0))
         seconds = time.monotonic() - start
 
-    assert sentence == f"no answer from {server.url}: timeout: nothing came: timed out"
+    assert sentence.startswith(f"no answer from {server.url}: timeout: ")
     assert seconds < 10
 
 
