@@ -131,8 +131,11 @@ class Reply:
 
 
 def read(exchange: Exchange) -> Reply:
-    """The exchange seen as an answer."""
-    return Reply(exchange, exchange.streamed)
+    """The exchange seen as an answer; read once, as dozens of oracles look at it."""
+    kept: Reply | None = exchange.__dict__.get("reply")
+    if kept is None:
+        kept = exchange.__dict__["reply"] = Reply(exchange, exchange.streamed)
+    return kept
 
 
 def asked(exchange: Exchange) -> Json:
