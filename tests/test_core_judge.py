@@ -42,7 +42,7 @@ class Court:
 
     def __init__(self, server: Loopback, oracles: list[Oracle] | None = None, **limits: int) -> None:
         self.server = server
-        self.client = Client(Timeouts(5, 5, 10), budget=Budget(limits.get("requests")))
+        self.client = Client(Timeouts(20, 30, 40), budget=Budget(limits.get("requests")))
         self.judge = Judge(self.client, OPENAI, oracles or [], max_tokens=limits.get("tokens"))
         self.chat = Chat(self.client, Target(server.url, "m", "a-long-secret"), OPENAI, Profile(), self.judge.memo)
         self.judge.chat = self.chat

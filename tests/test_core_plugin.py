@@ -158,7 +158,7 @@ def judge(where: Path, *arguments: str | Path, **changes: str) -> Run:
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     return Run(done.returncode, done.stdout + done.stderr, where)
@@ -359,9 +359,9 @@ def test_ctrl_c_in_the_middle_leaves_a_valid_report_that_says_so(
     with subprocess.Popen(
         arguments, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        assert waiting.wait(60)
+        assert waiting.wait(200)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=200)
     run = Run(process.returncode, out, tmp_path)
 
     assert run.code == 2, run.out

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OPENAI = dialects.load("openai")
 DRIA = dialects.load("dria")
 KEY = "sk-a-secret-of-this-test"
-TIMEOUTS = Timeouts(connect=2.0, read=2.0, total=5.0)
+TIMEOUTS = Timeouts(connect=20.0, read=30.0, total=40.0)  # the machine may be busy
 
 
 # ---------------------------------------------------------------- URLs

@@ -178,7 +178,7 @@ def run_from(installed: Path, folder: Path, *arguments: str) -> subprocess.Compl
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
