@@ -126,10 +126,12 @@ def note_partial(state: State, selected: set[str], running: set[str]) -> None:
 def _target(options: Options) -> tuple[embedded.Embedded | None, Options, Target]:
     if options.target == "embedded":
         return embedded.start(options)
-    target = resolve(
-        base_url(options.target), options.dialect, options.model, options.key, options.key_env, options.profile.timeouts
-    )
-    return None, options, target
+    try:
+        url = base_url(options.target)
+    except TargetError as error:
+        raise pytest.UsageError(str(error)) from error
+    timeouts = options.profile.timeouts
+    return None, options, resolve(url, options.dialect, options.model, options.key, options.key_env, timeouts)
 
 
 def _seed(config: pytest.Config) -> int:
