@@ -11,6 +11,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("loadtest")
 USAGE, CANNOT_JUDGE = 4, 2
-LOST_AFTER_LOOKS = 2
+GONE_LOOKS, SILENT_LOOKS = 2, 40  # a quarter of a second each; silent is what locust calls missing, after three seconds
 OK = 200
+ASK_S = 1.0
+GRACE_S = 60.0  # for connecting, and for a last report
 STOPPED = "stopped before its planned end"
 HEADLINES = ("ttft_content", "itl", "tpot", "e2e", "longest_gap")
 
@@ -142,27 +145,38 @@ class Conductor:
         self.fault: str | None = None
         self.concluded = False
         self.stopped = False
+        self.shares: dict[str, dict[str, Any]] = {}
+        self.gives_up = 0.0
         self.local: Generator | None = None
 
     def begin(self) -> None:
         """Start this run: alone, or by handing each worker its share."""
         self.started = utc_now()
-        runner = self.environment.runner
+        runner, users = self.environment.runner, self.environment.parsed_options.num_users or 1
+        self.gives_up = monotonic() + self.plan.seconds + self.plan.scenario.drain_s + GRACE_S
         if isinstance(runner, MasterRunner):
             ids = [client.id for client in runner.clients.all]
             self.workers, self.waiting = len(ids), dict(zip(ids, range(len(ids)), strict=True))
-            for client, shard in self.waiting.items():
-                share = {
-                    "plan": self.plan.to_wire(),
-                    "dialect": str(self.plan.dialect.folder),
-                    "shard": shard,
-                    "shards": len(ids),
-                }
-                runner.send_message("load_plan", share | {"folder": str(self.folder)}, client_id=client)
+            common = {
+                "run": self.started,
+                "plan": self.plan.to_wire(),
+                "dialect": str(self.plan.dialect.folder),
+                "folder": str(self.folder),
+                "shards": len(ids),
+                "users": -(-users // len(ids)),
+            }
+            self.shares = {client: common | {"shard": shard} for client, shard in self.waiting.items()}
+            for client in ids:
+                self.send_share(client)
         else:
-            self.local = start_generator(self.environment, self.plan, 0, 1, SampleFile(self.folder))
+            self.local = start_generator(self.environment, self.plan, (0, 1), users, SampleFile(self.folder))
             self.waiting = {"local": 0}
         gevent.spawn(self._until_over)
+
+    def send_share(self, client: str) -> None:
+        """Tell a worker its share; it takes no notice of the second telling."""
+        if client in self.shares:
+            self.environment.runner.send_message("load_plan", self.shares[client], client_id=client)
 
     def merge(self, client: str, data: dict[str, Any]) -> None:
         """Add what a worker reports."""
@@ -174,6 +188,7 @@ class Conductor:
             self.cpu_share = max(self.cpu_share or 0.0, data["cpu_share"])
         if data["finished"]:
             self.waiting.pop(client, None)
+            self.lost.discard(client)
 
     def conclude(self, reason: str | None) -> None:
         """Write the report and set the exit code; once."""
@@ -222,6 +237,9 @@ class Conductor:
                 self._look_for_lost()
             if self.fault is not None:
                 break
+            if monotonic() > self.gives_up:
+                self.lost |= set(self.waiting)
+                self.waiting.clear()
         if self.concluded:
             return
         self.conclude(STOPPED if self.stopped else None)
@@ -229,20 +247,26 @@ class Conductor:
         runner.quit() if headless else runner.stop()
 
     def _look_for_lost(self) -> None:
-        """A worker that is gone or missing for two looks will report no more."""
-        clients = self.environment.runner.clients
-        alive = {c.id for c in clients.all if c.state != "missing"}
-        for client in [c for c in self.waiting if c not in alive]:
-            self.missing[client] = self.missing.get(client, 0) + 1
-            if self.missing[client] >= LOST_AFTER_LOOKS:
+        """A worker that has gone, or has been silent for long, will report no more; one that comes back is not lost."""
+        states = {client.id: client.state for client in self.environment.runner.clients.all}
+        for client in list(self.waiting):
+            patience = {None: GONE_LOOKS, "missing": SILENT_LOOKS}.get(states.get(client))
+            self.missing[client] = 0 if patience is None else self.missing.get(client, 0) + 1
+            if patience is not None and self.missing[client] >= patience:
                 self.lost.add(client)
                 self.waiting.pop(client)
                 log.error("worker %s was lost: what it had reported is kept", client)
 
 
-def start_generator(environment: Any, plan: Plan, shard: int, shards: int, samples: SampleFile) -> Generator:  # noqa: ANN401
+def start_generator(
+    environment: Any,  # noqa: ANN401 - locust's Environment
+    plan: Plan,
+    share: tuple[int, int],
+    users: int,
+    samples: SampleFile,
+) -> Generator:
     """A generator that has begun."""
-    generator = Generator(plan, shard, shards, samples, environment)
+    generator = Generator(plan, share, users, samples, environment)
     environment.load_generator = generator
     generator.start()
     return generator
@@ -288,6 +312,7 @@ def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's even
     runner, asked = environment.runner, environment.parsed_options
     if isinstance(runner, WorkerRunner):
         runner.register_message("load_plan", take_plan)
+        gevent.spawn(_ask_for_share, environment)
         return
     environment.load_conductor = None
     _extend(environment)
@@ -337,14 +362,8 @@ def _leave(code: int, error: Exception) -> None:
 
 @events.test_start.add_listener
 def begin(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
-    """Begin the run: on a worker with the share it was given, elsewhere as the conductor."""
+    """Begin the run as its conductor; a worker begins when its share comes, whether or not locust gives it a user."""
     if isinstance(environment.runner, WorkerRunner):
-        share = getattr(environment, "load_share", None)
-        if share is None:
-            log.error("this worker joined after the run had begun: it takes no part in it")
-            return
-        generator = start_generator(environment, *share)
-        gevent.spawn(_report_when_over, environment, generator)
         return
     asked = environment.parsed_options
     try:
@@ -359,14 +378,26 @@ def begin(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
 
 
 def take_plan(environment: Any, msg: Any, **_: Any) -> None:  # noqa: ANN401 - locust's message
-    """A worker learns its share."""
+    """A worker learns its share, and begins."""
     data = msg.data
+    if getattr(environment, "load_run", None) == data["run"]:
+        return
+    environment.load_run = data["run"]
     dialect = dialects.load(data["dialect"])
     plan = Plan.from_wire(data["plan"], dialect, os.environ.get(data["plan"]["key_env"]))
-    environment.load_share = (plan, data["shard"], data["shards"], SampleFile(Path(data["folder"]), data["shard"] + 1))
+    samples = SampleFile(Path(data["folder"]), data["shard"] + 1)
+    gevent.spawn(_run_share, environment, plan, (data["shard"], data["shards"]), data["users"], samples)
 
 
-def _report_when_over(environment: Any, generator: Generator) -> None:  # noqa: ANN401 - locust's Environment
+def _ask_for_share(environment: Any) -> None:  # noqa: ANN401 - locust's Environment
+    """Say that this worker listens, until it has a share: locust connects it before either side knows our messages."""
+    while not hasattr(environment, "load_run"):
+        environment.runner.send_message("load_listening", None)
+        gevent.sleep(ASK_S)
+
+
+def _run_share(environment: Any, *share: Any) -> None:  # noqa: ANN401 - what start_generator takes
+    generator = start_generator(environment, *share)
     generator.finished.wait()
     environment.runner.send_message("load_over", delta(generator))
 
@@ -392,9 +423,17 @@ def remember(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's eve
     """report_to_master does not say whose report it is."""
     _here["environment"] = environment
     if isinstance(environment.runner, MasterRunner):
+        environment.runner.register_message("load_listening", resend)
         environment.runner.register_message(
             "load_over", lambda environment, msg, **_: _merge(environment, msg.node_id, msg.data)
         )
+
+
+def resend(environment: Any, msg: Any, **_: Any) -> None:  # noqa: ANN401 - locust's message
+    """A worker that locust counted as ready before it listened may have missed its share."""
+    conductor = getattr(environment, "load_conductor", None)
+    if conductor is not None:
+        conductor.send_share(msg.node_id)
 
 
 @events.worker_report.add_listener

@@ -103,6 +103,13 @@ class Plan:
             yield time
 
     @property
+    def seconds(self) -> float:
+        """How long requests are sent."""
+        if self.trace:
+            return (self.trace[-1].time - self.trace[0].time) / self.scenario.trace_speed
+        return self.scenario.seconds
+
+    @property
     def asked_rate(self) -> float | None:
         """The mean planned rate; None in a closed loop."""
         if self.closed:

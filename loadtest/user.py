@@ -131,9 +131,18 @@ class Reader:
 class Generator:
     """One worker's share of a run: request numbers shard, shard + shards, ... of the plan."""
 
-    def __init__(self, plan: Plan, shard: int, shards: int, samples: SampleFile, environment: Any) -> None:  # noqa: ANN401 - locust's Environment
+    def __init__(
+        self,
+        plan: Plan,
+        share: tuple[int, int],
+        users: int,
+        samples: SampleFile,
+        environment: Any,  # noqa: ANN401 - locust's Environment
+    ) -> None:
+        """`share` is (which, of how many); `users` how many ask in a closed loop."""
         self.plan = plan
-        self.shard, self.shards = shard, shards
+        self.users = users
+        self.shard, self.shards = share
         self.environment = environment
         self.samples = samples
         self.tally = Tally()
@@ -152,7 +161,7 @@ class Generator:
         self._reader.chore = self._chore
         self._ready: deque[tuple[int, Request]] = deque()
         self._planned: Iterator[tuple[int, float]] = iter(())
-        self._numbers = iter(range(shard, plan.requests or 1 << 62, shards))
+        self._numbers = iter(range(self.shard, plan.requests or 1 << 62, self.shards))
         self._opening = 0
         self._limit = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128, 16)
         self._tls = _tls_context(plan.insecure) if plan.origin.tls else None
@@ -168,9 +177,8 @@ class Generator:
         gc.disable()
         lead = LEAD_NS
         if self.plan.closed:
-            users = -(-(self.environment.parsed_options.num_users or 1) // self.shards)
-            lead += users * SPAWN_NS
-            self._open_ahead(users)
+            lead += self.users * SPAWN_NS
+            self._open_ahead(self.users)
         else:
             self._open_ahead(FIRST_CONNECTIONS)
             self._planned = ((n, t) for n, t in enumerate(self.plan.times()) if n % self.shards == self.shard)
@@ -211,7 +219,7 @@ class Generator:
 
     def next_number(self) -> int | None:
         """The next request of this worker in a closed loop; None when all were sent or the time is over."""
-        if not self.sending or time_ns() > self.start_wall + self.plan.scenario.seconds * 1e9:
+        if not self.sending or time_ns() > self.start_wall + self.plan.seconds * 1e9:
             return None
         number = next(self._numbers, None)
         self.sending = number is not None
@@ -473,7 +481,7 @@ class Generator:
     def _watch(self) -> None:
         """Once in a while: time-outs, clock steps, the disk, and whether the run is over."""
         clock, scenario = ClockWatch(), self.plan.scenario
-        ends = self.start_wall + round(scenario.seconds * 1e9)
+        ends = self.start_wall + round(self.plan.seconds * 1e9)
         while True:
             gevent.sleep(0.2)
             self.tally.histogram("clock_step").record(clock.step_us())

@@ -150,11 +150,14 @@ def test_a_whole_answer_run_counts_tokens_and_has_no_first_token(paced: str, tmp
 
 
 def test_workers_share_the_schedule_and_their_samples_are_pooled(paced: str, tmp_path: Path) -> None:
-    locust(paced, tmp_path, "--rate", "30", "-t", "2s", "--processes", "2")
+    port = str(free_port())  # other runs on this machine may hold locust's own
+
+    own = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
+    _, said = locust(paced, tmp_path, "--rate", "30", "-t", "2s", *own)
 
     document, rows = result(tmp_path), samples(tmp_path)
     assert document["scenario"]["workers"] == 2
-    assert sorted(row["number"] for row in rows) == list(range(60))
+    assert sorted(row["number"] for row in rows) == list(range(60)), said
     assert {1, 2} == {row["worker"] for row in rows}
     pooled = Histogram()
     pooled.add([round(row["e2e_ms"] * 1000) for row in rows])
