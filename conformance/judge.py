@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis.errors import Flaky, FlakyFailure
 
 from conformance.reply import asked, read
+from conformance.target import accepts_connections
 from conformance.verdict import Conclusion, Mismatch, Outcome
 from conformance.wire.client import BudgetSpent
 
@@ -30,6 +31,7 @@ __all__ = ["Judge", "Oracle", "Violation"]
 
 EVIDENCE = 3
 CONFIRMATIONS = 3
+PATIENCE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Judge:
     tokens: Counter[str] = field(default_factory=Counter)
     chat: Chat | None = None
     coverage: Coverage | None = None
+    gone: str | None = None
 
     def __post_init__(self) -> None:
         self.client.observe = self.exchanges.append
@@ -148,6 +151,19 @@ class Judge:
         self._counted = 0
 
     def _attempt(self, function: Callable[[], Any], docstring: str) -> Outcome:
+        if self.gone:
+            return Outcome("not-run", self.gone)
+        outcome = self._tried(function, docstring)
+        self._knock()
+        return Outcome("not-run", self.gone, evidence=outcome.evidence) if self.gone else outcome
+
+    def _knock(self) -> None:
+        """Notice a target that has gone for good: what it can't answer any more is not its fault row by row."""
+        refused = next((e for e in self.exchanges if (e.error or "").startswith("connect")), None)
+        if refused is not None and self.chat is not None and not accepts_connections(self.chat.target.url, PATIENCE):
+            self.gone = f"the target no longer accepts connections since exchange {refused.id}"
+
+    def _tried(self, function: Callable[[], Any], docstring: str) -> Outcome:
         try:
             self._within_tokens()
             function()

@@ -42,7 +42,7 @@ class State:
     trouble: str | None = None
     covered: Coverage | None = None
     spent: Any = None
-    notes: dict[str, Any] = field(default_factory=lambda: {"skipped": {}, "unknown": [], "partial": None})
+    notes: dict[str, Any] = field(default_factory=lambda: {"skipped": {}, "unknown": [], "partial": None, "gone": None})
 
 
 STATE = pytest.StashKey[State]()

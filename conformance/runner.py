@@ -25,6 +25,7 @@ def run(state: State, item: pytest.Function) -> None:
     """Decide the item and raise what pytest shows for the verdict; a pass raises nothing."""
     outcome = _decide(state, item)
     item.stash[OUTCOME] = outcome
+    state.notes["gone"] = state.judge.gone
     _raise(outcome, blocks=state.selection.blocks(check_id(item)))
 
 

@@ -8,10 +8,13 @@ Its sentences are shown to the user as they stand.
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -23,7 +26,7 @@ from conformance.wire.exchange import Exchange, Request
 if TYPE_CHECKING:
     from dialects import Dialect
 
-__all__ = ["Embedded", "Target", "TargetError", "resolve"]
+__all__ = ["Embedded", "Target", "TargetError", "accepts_connections", "resolve"]
 
 USER_AGENT = "chat-conformance"
 READY = "ready "
@@ -65,6 +68,19 @@ class Target:
         if self.key:
             headers.append(("authorization", f"Bearer {self.key}"))
         return Request(method, self.at(path), tuple(headers), body, self.key)
+
+
+def accepts_connections(url: str, patience: float) -> bool:
+    """Whether somebody listens there, or does so again within that many seconds."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    end = time.monotonic() + patience
+    while True:
+        with suppress(OSError), socket.create_connection((parts.hostname or "", port), timeout=2):
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.25)
 
 
 def base_url(text: str) -> str:

@@ -24,6 +24,7 @@ MULTI_TURN = [
     {"role": "user", "content": "Say hi again"},
 ]
 PATIENCE = 45.0
+BUDGETS = ("timeout_secs", "max_ttft_ms")
 OTHER_FIELDS: Json = {
     "top_p": 0.9,
     "stop": ["###"],
@@ -90,7 +91,9 @@ def test_undefined_values(chat: Chat, field: str) -> None:
     for spot in _own(chat, field)[:1]:
         for value in spot.rule.get("x-silent", ()):
             body = {"stream": True, **place(root, chat.body(), spot, value)}
-            chat.survived(chat.post(body, stop_after=3, undefined=True))
+            exchange = chat.post(body, stop_after=3, undefined=True)
+            if field not in BUDGETS or exchange.status not in (503, 504):  # a budget of no time may rightly be missed
+                chat.survived(exchange)
 
 
 @check("request.malformed-json", smoke=True)
