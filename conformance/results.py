@@ -75,7 +75,7 @@ class Results:
         """Take what a collection noticed: checks left out and why, checks that nobody wrote, a part chosen by the user."""
         self.skipped.update(notes["skipped"])
         self.unknown.update(notes["unknown"])
-        self.reason = notes["gone"] or self.reason or notes["partial"]
+        self.reason = notes.get("gone") or self.reason or notes["partial"]
 
     def report(self) -> Report:
         """The report of everything so far."""
