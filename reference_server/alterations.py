@@ -2,7 +2,8 @@
 
 A place is a point of the way from request to bytes. What is passed there, changed or not, goes on:
 
-    skip      the set of checks left out on acceptance (auth, model, schema)
+    skip      the set of checks left out on acceptance (auth, standing, unknown_model, out_of_range); context: the request
+    asked     the document that the client sent; the context is the dialect
     order     the decoded Order
     events    the events of one step of the engine
     body      the answer as one JSON document
@@ -15,6 +16,8 @@ A place is a point of the way from request to bytes. What is passed there, chang
     write     the list of pieces in which bytes are written
     dumps     the arguments of json.dumps
     delay     seconds to wait before the first byte
+    limits    the headers that tell where a key stands
+    models    the list of models, or one model
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["PLACES", "Alteration", "Alterations", "Catalogue"]
 
 PLACES = (
-    "skip", "order", "events", "body", "chunks", "document", "frame", "tail", "head", "refusal", "write", "dumps", "delay",
+    "skip", "asked", "order", "events", "body", "chunks", "document", "frame", "tail", "head", "refusal", "write", "dumps",
+    "delay", "limits", "models",
 )  # fmt: skip
 Act = Any  # a function of the place's value and the answer's context
 

@@ -76,12 +76,12 @@ def _retrieve(dialect: Dialect) -> str | None:
 
 async def _models(chat: Chat, request: Request) -> Response:
     chat.admit(request, request.scope["visit"])
-    return JSONResponse(chat.catalog.listed())
+    return JSONResponse(chat.context.alterations.apply("models", chat.catalog.listed()))
 
 
 async def _model(chat: Chat, request: Request) -> Response:
     chat.admit(request, request.scope["visit"])
-    return JSONResponse(chat.catalog.one(request.path_params["model"]))
+    return JSONResponse(chat.context.alterations.apply("models", chat.catalog.one(request.path_params["model"])))
 
 
 async def _health(context: Context, _: Request) -> Response:

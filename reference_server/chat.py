@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Chat"]
 
 PATIENCE = 1.5  # seconds that the slow model is waited for
+STANDING = ("no_credit", "forbidden")  # causes that concern a key which is known
 JSON_HEADERS = {"content-type": "application/json"}
 
 
@@ -71,9 +72,10 @@ class Chat:
             value = credential(self.dialect, request.headers)
             key = self.context.keys.admit(value) if value else ANONYMOUS
         except ApiError as error:
-            refused = None if "auth" in skipped else error
+            refused = None if ("standing" if error.cause in STANDING else "auth") in skipped else error
         requests, tokens, spent = self.context.limiter.take(self.dialect.id, key)
-        visit.headers.update(limit_headers(self.dialect, requests, tokens))
+        standing = limit_headers(self.dialect, requests, tokens)
+        visit.headers.update(self.context.alterations.apply("limits", standing, self.dialect))
         refusal = refused or spent
         if refusal:
             raise refusal
@@ -81,6 +83,7 @@ class Chat:
 
     def _order(self, data: bytes, skipped: frozenset[str]) -> Order:
         document = strict_json.read_object(data)
+        document = self.context.alterations.apply("asked", document, self.dialect)
         if self.dialect.request.null_is_absent and not self._schema.allows(document):
             document = validation.without_nulls(document)
         try:

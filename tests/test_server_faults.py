@@ -128,7 +128,7 @@ def _told_when(server: Server) -> bool:
     return "retry-after" in answers[-1].headers
 
 
-@pytest.mark.parametrize("fault", FAULTS.all)
+@pytest.mark.parametrize("fault", PROBES)
 def test_a_fault_shows_when_it_is_on_and_only_then(server: Server, fault: str) -> None:
     probe = PROBES[fault]
     switch(server, names=[])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reports.model import Report
 
-__all__ = ["TIMED", "Job", "Outcome", "run_all", "server"]
+__all__ = ["TIMED", "Job", "Outcome", "outcome", "run_all", "server"]
 
 # A pace of nought makes a run short; then nothing can be said of when text comes, which has faults of its own.
 PACES = {"fast": "0", "paced": "1.5"}
@@ -34,6 +34,7 @@ class Job:
     vary: tuple[str, ...] = ()
     depth: str = "full"
     pace: str = "fast"
+    leave: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ def run_all(jobs: Sequence[Job], processes: int = 2) -> Iterator[Outcome]:
 
 
 def _run(job: Job) -> Outcome:
-    target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace)
+    target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace, job.leave)
     target.alter(job.faults, job.vary)
-    return _outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect)))
+    return outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect)))
 
 
-def _outcome(job: Job, report: Report) -> Outcome:
+def outcome(job: Job, report: Report) -> Outcome:
+    """What a report says of every check and row."""
     return Outcome(
         job,
         {check.id: check.verdict for check in report.checks},
@@ -84,5 +86,6 @@ def server(pace: str) -> Server:
 
 
 @cache
-def _suite(dialect: str, depth: str, pace: str) -> Suite:
-    return Suite(dialect, server(pace).profile(dialect), depth, TIMED if pace == "fast" else frozenset())
+def _suite(dialect: str, depth: str, pace: str, leave: tuple[str, ...]) -> Suite:
+    timed = TIMED if pace == "fast" else frozenset()
+    return Suite(dialect, server(pace).profile(dialect), depth, timed | frozenset(leave))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dialects
@@ -10,11 +10,12 @@ from benchmarks.matrix.jobs import TIMED, Job
 from reference_server.faults import FAULTS, breaks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from benchmarks.matrix.jobs import Outcome
 
-__all__ = ["Cell", "cells", "declared", "jobs"]
+VALUES = ("request.accepts", "request.rejects", "request.valid-bodies")
+__all__ = ["Cell", "cell", "cells", "declared", "jobs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +52,39 @@ def declared(fault: str, dialect: str) -> frozenset[str]:
     return frozenset(check for check in listed if any(breaks(name, check) for name in names))
 
 
-def jobs(faults: Iterable[str], names: Iterable[str]) -> list[Job]:
-    """A sound run of every dialect and pace that is needed, then every fault in every dialect."""
+def jobs(faults: Iterable[str], names: Iterable[str], *, quick: bool = False) -> list[Job]:
+    """A sound run of every kind that is needed, then every fault in every dialect.
+
+    `quick` leaves out the checks that try every field's values, where the fault is not one of reading requests.
+    """
     names = tuple(names)
-    wanted = [Job(name, (fault,), pace=_pace(fault, name)) for fault in faults for name in names]
-    sound = [Job(name, pace=pace) for pace in dict.fromkeys(job.pace for job in wanted) for name in names]
-    return [*(job for job in sound if any((job.dialect, job.pace) == (j.dialect, j.pace) for j in wanted)), *wanted]
+    wanted = [_job(fault, name, quick=quick) for fault in faults for name in names]
+    return [*dict.fromkeys(replace(job, faults=()) for job in wanted), *wanted]
 
 
-def cells(outcomes: Iterable[Outcome]) -> list[Cell]:
-    """The matrix, from outcomes of `jobs`."""
-    sound: dict[tuple[str, str], Outcome] = {}
-    found = []
+def cells(outcomes: Iterable[Outcome]) -> Iterator[Cell]:
+    """The matrix, from outcomes of `jobs`, one by one."""
+    sound: dict[Job, Outcome] = {}
     for outcome in outcomes:
-        job = outcome.job
-        if not job.faults:
-            sound[job.dialect, job.pace] = outcome
+        if outcome.job.faults:
+            yield cell(outcome, sound[replace(outcome.job, faults=())])
         else:
-            found.append(_cell(outcome, sound[job.dialect, job.pace]))
-    return found
+            sound[outcome.job] = outcome
 
 
-def _cell(outcome: Outcome, sound: Outcome) -> Cell:
+def _job(fault: str, dialect: str, *, quick: bool) -> Job:
+    leave = VALUES if quick and not _reads(fault) else ()
+    timed = {check.partition("[")[0] for check in declared(fault, dialect)} & TIMED
+    return Job(dialect, (fault,), pace="paced" if timed else "fast", leave=leave)
+
+
+def _reads(fault: str) -> bool:
+    return any(act.__module__.endswith(("request", "service")) for act in FAULTS.all[fault].acts.values())
+
+
+def cell(outcome: Outcome, sound: Outcome) -> Cell:
+    """What a run with one fault shows beside a sound one."""
     fault, dialect = outcome.job.faults[0], outcome.job.dialect
     judged = declared(fault, dialect) & sound.of("pass", "inconclusive")
     red = outcome.of("fail") - sound.of("fail")
     return Cell(fault, dialect, judged, red, outcome.of("error"), outcome)
-
-
-def _pace(fault: str, dialect: str) -> str:
-    return "paced" if {check.partition("[")[0] for check in declared(fault, dialect)} & TIMED else "fast"

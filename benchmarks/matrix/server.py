@@ -26,6 +26,7 @@ __all__ = ["Server", "profile"]
 
 ROOT = Path(__file__).parents[2]
 LIMITED = 4000  # keys of the limited kind: each run spends one, as a spent one needs ten seconds to be like new
+VALUES = {KEY_ENV: KEY, **{name: f"lever-{lever}" for lever, name in embedded.NAMES.items()}}
 PRIVATE = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -69,7 +70,7 @@ class Server:
 
     def profile(self, dialect: str) -> Profile:
         """The profile of the embedded target, with a limited key that nobody has used."""
-        os.environ[f"{KEY_ENV}_LIMITED"] = f"limited-{next(self._runs) % LIMITED}"
+        os.environ |= {**VALUES, f"{KEY_ENV}_LIMITED": f"limited-{next(self._runs) % LIMITED}"}
         return profile(dialect)
 
     def stop(self) -> None:
@@ -83,11 +84,10 @@ class Server:
 
 @cache
 def profile(dialect: str) -> Profile:
-    """Every lever and limit that the embedded target's profile has."""
+    """Every lever and limit that the embedded target's profile has; the keys are in the environment after `Server.profile`."""
     import dialects
     from conformance.options import Options
 
-    os.environ |= {KEY_ENV: KEY, **{name: f"lever-{lever}" for lever, name in embedded.NAMES.items()}}
     blank: dict[str, Any] = {field.name: None for field in dataclasses.fields(Options)}
     options = Options(**{**blank, "dialect": dialects.load(dialect), "profile": Profile()})
     return embedded.profiled(options).profile

@@ -133,7 +133,7 @@ def _options(dialect: str, profile: Profile, depth: str) -> Options:
         report="",
         baseline=None,
         depth=depth,
-        max_requests=None,
+        max_requests=DEPTHS[depth].requests if depth == "smoke" else None,  # a fault makes a full run longer
         max_tokens=None,
         key_env="CHAT_API_KEY",
         seed=SEED,

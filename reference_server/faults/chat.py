@@ -1,0 +1,49 @@
+"""Faults of whole answers: their members, their text, their end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeGuard
+
+from reference_server.engine import Finish, Text
+from reference_server.faults.catalogue import FAULTS, LIMITS
+
+if TYPE_CHECKING:
+    from reference_server.answers import Trail
+    from reference_server.engine import Event
+    from reference_server.wire import Order
+
+
+@FAULTS.at("order", every=("chat.stop-cuts", "chat.stop-finish"))
+def stop_ignored(order: Order, _: object) -> Order:
+    """Stop sequences are accepted and ignored."""
+    return replace(order, chat=replace(order.chat, stop=()))
+
+
+@FAULTS.at("order", every=LIMITS)
+def limit_ignored(order: Order, _: object) -> Order:
+    """Token limits are accepted and ignored."""
+    return replace(order, chat=replace(order.chat, max_tokens=None))
+
+
+@FAULTS.at("events", every=("chat.length-finish",))
+def finish_stop_at_limit(events: list[Event], _: object) -> list[Event]:
+    """An answer cut by the limit says `stop` instead of `length`."""
+    return [Finish(event.choice, "stop") if _is_cut(event) else event for event in events]
+
+
+@FAULTS.at("events", every=("chat.text-clean[replacement]",))
+def replacement_char(events: list[Event], trail: Trail) -> list[Event]:
+    """A character is lost on the way and U+FFFD stands in its place, once in every answer that is no JSON."""
+    for at, event in enumerate(events):
+        if isinstance(event, Text) and trail.order.chat.schema is None and event.choice not in trail.memo:
+            trail.memo[event.choice] = True
+            events[at] = replace(event, text=event.text[:-1] + "\N{REPLACEMENT CHARACTER}")
+    return events
+
+
+TURNS: list[bool] = []
+
+
+def _is_cut(event: Event) -> TypeGuard[Finish]:
+    return isinstance(event, Finish) and event.reason == "length"
