@@ -49,5 +49,8 @@ def profiled(options: Options) -> Options:
     models = {"chat": model, "vision": model, "tools": model, **own}
     limits = {"requests_per_minute": PER_WINDOW, "context_tokens": CONTEXT}
     return dataclasses.replace(
-        options, profile=Profile(keys=NAMES, models=models, limits=limits, claims=frozenset({"custom_tools"}))
+        options,
+        profile=Profile(
+            keys=NAMES, models=models, limits=limits, claims=frozenset({"allowed_tools", "custom_tools", "functions"})
+        ),
     )

@@ -280,10 +280,10 @@ def _documented(chat: Chat, name: str, only: str) -> list[tuple[Spot, Any]]:
     if name == "messages":
         return [(found[0], [{"role": "user", "content": HI}]), (found[0], MULTI_TURN)]
     pairs = [pair for spot in found for pair in accepted(chat.dialect.schemas["request"], spot)]
-    pairs = [pair for pair in pairs if _offered(chat, pair[0])] or pairs
     if only:
-        pairs = [(spot, value) for spot, value in pairs if _scalar(value) == only] or [(found[0], json.loads(only))]
-    return pairs
+        named = [(spot, value) for spot, value in pairs if _scalar(value) == only]
+        return named or [(found[0], json.loads(only))]
+    return [pair for pair in pairs if _offered(chat, pair[0])] or pairs
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -291,10 +291,9 @@ def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
 
 
 def _own(chat: Chat, field: str) -> list[Spot]:
-    """The field's spots of its most authoritative tier, those that the target offers where there are any."""
+    """The field's spots of its most authoritative tier."""
     found = spots(chat.dialect.schemas["request"], field)
-    seeded = [spot for spot in found if spot.tier == "seed"] or found
-    return [spot for spot in seeded if _offered(chat, spot)] or seeded
+    return [spot for spot in found if spot.tier == "seed"] or found
 
 
 def _offered(chat: Chat, spot: Spot) -> bool:
@@ -307,7 +306,9 @@ def _breaking(chat: Chat, field: str, kind: str) -> tuple[Spot, list[Json]]:
     Zero and below for a token limit without a stated minimum break no schema: they go to the first spot.
     """
     root = chat.dialect.schemas["request"]
-    found = sorted(_own(chat, field), key=lambda spot: spot.beside is not None or not _is_user(spot))
+    found = sorted(
+        _own(chat, field), key=lambda spot: (not _offered(chat, spot), spot.beside is not None, not _is_user(spot))
+    )
     keep = _has_no_null if chat.dialect.request.null_is_absent else bool
     made = [(spot, [bundles.around(chat, spot, v) for v in broken(root, spot, kind) if keep([v])]) for spot in found]
     for spot, bodies in made:
