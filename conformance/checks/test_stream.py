@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.chat import STORY
+from conformance.chat import STORY, brief
 from conformance.fields import Field
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from conformance.reply import Reply
     from dialects import Dialect
 
+OK = 200
 SECOND = 1.0
 FEW, MANY = 64, 4096
 LONG_STORY = "Write a story of 5000 words about a lighthouse keeper and the sea."
@@ -22,11 +23,13 @@ LONG_STORY = "Write a story of 5000 words about a lighthouse keeper and the sea.
 
 @check("stream.content-type", smoke=True)
 def test_content_type(chat: Chat) -> None:
-    """A streamed answer has the media type text/event-stream."""
+    """A streamed answer has the status 200 and the media type text/event-stream."""
     exchange = chat.post(chat.body(stream=True))
     if exchange.ok and exchange.media_type != "text/event-stream":
         raise Mismatch("media type text/event-stream", f"{exchange.media_type or 'none'}", exchange)
     chat.accepted(exchange)
+    if exchange.status != OK:
+        raise Mismatch("status 200", brief(exchange), exchange)
 
 
 @oracle("stream.framing")
