@@ -31,6 +31,7 @@ __all__ = ["arrange", "begin", "check_id", "for_worker", "note_partial"]
 
 SEED = "hypothesis_seed"  # the name under which pytest keeps --hypothesis-seed
 CANNOT_JUDGE = 2
+WRITTEN = ("report.json", "report.html", "report.md", "junit.xml", "coverage.json")
 
 
 def begin(config: pytest.Config) -> State:
@@ -40,6 +41,8 @@ def begin(config: pytest.Config) -> State:
         os.environ.update(given["environment"])
     options = read_options(config, given["seed"] if given else _seed(config))
     _settings(options)
+    if not given:
+        _forget(Path(options.report))
     server = None
     try:
         if given:
@@ -132,6 +135,12 @@ def _target(options: Options) -> tuple[embedded.Embedded | None, Options, Target
         raise pytest.UsageError(str(error)) from error
     timeouts = options.profile.timeouts
     return None, options, resolve(url, options.dialect, options.model, options.key, options.key_env, timeouts)
+
+
+def _forget(folder: Path) -> None:
+    """Remove what an earlier run left: a run that cannot judge must not leave another's verdict for a gate to read."""
+    for name in WRITTEN:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _seed(config: pytest.Config) -> int:

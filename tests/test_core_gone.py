@@ -80,3 +80,23 @@ def test_a_target_that_dies_ends_the_run_with_two_and_fails_no_row_that_came_lat
     late = [row for row in report.requirements if row.verdict == "fail" and "(connect" in (row.observed or "")]
     assert late == []
     assert sum(row.verdict == "not-run" for row in report.requirements) > ANSWERED
+
+
+def test_a_run_that_cannot_judge_leaves_no_verdict_of_an_earlier_one(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "report.html").write_text("passed", encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--target",
+        "http://127.0.0.1:9",
+        "--model",
+        "m",
+        "--report",
+        str(tmp_path),
+    ]
+    run = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=120)
+
+    assert run.returncode == 2, run.stdout
+    assert list(tmp_path.glob("report.*")) == []
