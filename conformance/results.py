@@ -118,6 +118,9 @@ class Results:
             verdict = worst(o["verdict"] for o in outcomes.values())
             decisive = next(o for o in outcomes.values() if o["verdict"] == verdict)
             reason = decisive["reason"]
+        if verdict == "fail" and row.level == "MAY":
+            # What a document leaves open cannot be failed: the option is there, and this target does not take it.
+            verdict, reason = "not-applicable", f"optional, and not taken: {reason}"
         return RequirementResult(
             id=row.id,
             level=row.level,

@@ -247,3 +247,12 @@ def test_evidence_is_kept_however_many_exchanges_there_were() -> None:
 
     assert "y1" in kept
     assert len(kept) == 1200
+
+
+def test_an_option_that_a_target_does_not_take_is_no_failure() -> None:
+    made = results((row("TST-01", "chat.a", level="MAY"), row("TST-02", "chat.a", level="SHOULD")))
+    made.take(found("chat.a", "fail"))
+    option, advice = made.report().requirements
+
+    assert (option.verdict, option.reason) == ("not-applicable", "optional, and not taken: so fail")
+    assert advice.verdict == "fail"
