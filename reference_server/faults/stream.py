@@ -33,8 +33,6 @@ def id_changes_in_stream(chunks: list[Json], trail: Trail) -> list[Json]:
 @FAULTS.at(
     "chunks",
     every=("stream.incremental", "stream.equals-plain", "logprobs.streamed"),
-    dos_ai=("usage.completion-counted",),
-    aqueduct=("usage.completion-counted",),
 )
 def cumulative_deltas(chunks: list[Json], trail: Trail) -> list[Json]:
     """Deltas repeat all of the text so far; the first hundred do, in answers that are no JSON."""
