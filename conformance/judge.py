@@ -32,6 +32,7 @@ __all__ = ["Judge", "Oracle", "Violation"]
 EVIDENCE = 3
 CONFIRMATIONS = 3
 PATIENCE = 5.0
+ABSURD = 10**8
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class Judge:
     def _spend(self, exchange: Exchange) -> None:
         reply = read(exchange)
         counts = Counter(
-            {name: reply.count(name) or 0 for name in ("prompt_tokens", "completion_tokens")} if exchange.ok else {}
+            {name: _sane(reply.count(name)) for name in ("prompt_tokens", "completion_tokens")} if exchange.ok else {}
         )
         self.tokens.update(counts)
         self._unreported.update(counts + Counter(requests=1))
@@ -269,6 +270,11 @@ class Judge:
         view = dict(self._views(repeated)).get(oracle.kind)
         opinion = self._opinion(oracle, view, repeated) if view is not None else None
         return opinion is not None and opinion.verdict == "fail"
+
+
+def _sane(count: int | None) -> int:
+    """A count of tokens as it enters the cost: what no request of ours can have cost is left to the rows of usage."""
+    return count if count is not None and 0 <= count <= ABSURD else 0
 
 
 def _first_line(error: BaseException) -> str:

@@ -139,8 +139,11 @@ def _target(options: Options) -> tuple[embedded.Embedded | None, Options, Target
 
 def _forget(folder: Path) -> None:
     """Remove what an earlier run left: a run that cannot judge must not leave another's verdict for a gate to read."""
-    for name in WRITTEN:
-        (folder / name).unlink(missing_ok=True)
+    try:
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"--report {folder}: no folder that can be written to: {error.strerror}") from error
 
 
 def _seed(config: pytest.Config) -> int:

@@ -138,7 +138,7 @@ def test_finish_once(stream: Reply) -> None:
             raise Mismatch(f"exactly one finish reason in choice {choice.index}", found, stream.exchange)
     finished: set[int] = set()
     for raw in _deltas(stream):
-        index = raw.get("index", 0)
+        index = _index(raw)
         if index in finished and (dig(raw, "delta", "content") or dig(raw, "delta", "tool_calls")):
             raise Mismatch(f"nothing of choice {index} after its finish reason", f"{str(raw)[:100]}", stream.exchange)
         if isinstance(raw.get("finish_reason"), str) and isinstance(index, int):
@@ -150,7 +150,7 @@ def test_role_first(stream: Reply) -> None:
     """The first delta of each choice names the role assistant."""
     seen: set[Any] = set()
     for raw in _deltas(stream):
-        index = raw.get("index", 0)
+        index = _index(raw)
         if index not in seen:
             seen.add(index)
             role = dig(raw, "delta", "role")
@@ -189,7 +189,7 @@ def test_incremental(stream: Reply) -> None:
     last: dict[Any, str] = {}
     grown: dict[Any, int] = {}
     for raw in _deltas(stream):
-        index, content = raw.get("index", 0), dig(raw, "delta", "content")
+        index, content = _index(raw), dig(raw, "delta", "content")
         if not isinstance(content, str) or not content:
             continue
         before, previous = texts.get(index, ""), last.get(index, "")
@@ -286,6 +286,12 @@ def test_no_truncation(stream: Reply) -> None:
         raise Mismatch("a stream without an error event", f"{str(error)[:120]}", exchange)
     if not stream.chunks:
         raise Mismatch("chunks", "none", exchange)
+
+
+def _index(raw: dict[str, Any]) -> int:
+    """The index of a choice; 0 for what is none, which the row of choices.index judges."""
+    index = raw.get("index", 0)
+    return index if isinstance(index, int) else 0
 
 
 def _unbroken(stream: Reply) -> None:
