@@ -1,14 +1,15 @@
 """Runs checks and oracles and keeps what they found: one Judge a process.
 
-A failed check is run again from scratch before it counts; an oracle's finding is confirmed by sending the same request
-again. What does not repeat is reported as inconclusive, with the count, never as a failure.
+A failed check is run again from scratch before it counts, and once more where the second run does not fail; an oracle's
+finding is confirmed by sending the same request again, or by `OFTEN` findings in a run: a fault of every third answer
+never shows on the repetition, and is felt all the same. What was seen less is reported as inconclusive, with the count.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis.errors import Flaky, FlakyFailure
@@ -31,6 +32,8 @@ __all__ = ["Judge", "Oracle", "Violation"]
 
 EVIDENCE = 3
 CONFIRMATIONS = 3
+RERUNS = 2
+OFTEN = 3
 PATIENCE = 5.0
 ABSURD = 10**8
 
@@ -86,13 +89,24 @@ class Judge:
         start = time.perf_counter()
         outcome = self._attempt(function, docstring)
         if outcome.verdict == "fail" and not generated:
-            first = outcome
-            self.memo.clear()
-            outcome = self._attempt(function, docstring)
-            if outcome.verdict != "fail":
-                outcome = _transient(first, 1, int(outcome.verdict != "not-run"))
+            outcome = self._rerun(outcome, function, docstring)
         outcome.seconds = time.perf_counter() - start
         return outcome
+
+    def _rerun(self, first: Outcome, function: Callable[[], Any], docstring: str) -> Outcome:
+        """The failure of one of the next runs, or that there was none."""
+        tries = 0
+        for _ in range(RERUNS):
+            self.memo.clear()
+            outcome = self._attempt(function, docstring)
+            if outcome.verdict == "not-run":
+                break
+            tries += 1
+            if outcome.verdict == "fail":
+                if tries > 1:
+                    outcome.reason = f"in 2 of {tries + 1} runs: {outcome.reason}"
+                return outcome
+        return _transient(first, 1, tries)
 
     def watch(self, function: Callable[[Chat], Any], oracle_id: str) -> Outcome:
         """The outcome of an oracle: what it found anywhere in this process, after making sure that it saw something."""
@@ -114,15 +128,23 @@ class Judge:
         if oracle_id in self.broken:
             return self.broken[oracle_id]
         violation = self.violations.get(oracle_id)
-        if violation is None:
-            if self.applied[oracle_id]:
-                return Outcome("pass")
-            if oracle_id in self.excluded:
-                return Outcome("not-applicable", self.excluded[oracle_id])
-            return Outcome("inconclusive", "no answer of the kind that it looks at was seen")
+        if violation is not None:
+            return self._concluded(violation)
+        if self.applied[oracle_id]:
+            return Outcome("pass")
+        if oracle_id in self.excluded:
+            return Outcome("not-applicable", self.excluded[oracle_id])
+        return Outcome("inconclusive", "no answer of the kind that it looks at was seen")
+
+    def _concluded(self, violation: Violation) -> Outcome:
+        """A failure where it was confirmed or came often, else a transient."""
+        found = violation.outcome
         if violation.confirmed:
-            return violation.outcome
-        return _transient(violation.outcome, violation.seen, violation.tries)
+            return found
+        if violation.seen >= OFTEN:
+            of = self.applied[violation.oracle]
+            return replace(found, reason=f"now and then, in {violation.seen} of {of} answers: {found.reason}")
+        return _transient(found, violation.seen, violation.tries)
 
     def inspect(self) -> None:
         """Let every oracle look at the exchanges that it has not seen yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 from importlib import import_module
 from pathlib import Path
@@ -97,8 +98,17 @@ def test_a_check_that_fails_once_is_inconclusive_and_says_so(court: Court) -> No
 
     assert outcome.verdict == "inconclusive"
     assert outcome.reason is not None
-    assert outcome.reason.startswith("transient: seen once, not on 1 repetition: expected a 2xx answer")
+    assert outcome.reason.startswith("transient: seen once, not on 2 repetitions: expected a 2xx answer")
     assert outcome.evidence == ["x1"]
+
+
+def test_a_check_that_fails_in_two_of_three_runs_fails_and_says_so(court: Court) -> None:
+    court.server.handler = answers(response("no", 500), as_json(ANSWER), response("no", 500))
+    outcome = court.check(court.chat.ask)
+
+    assert outcome.verdict == "fail"
+    assert (outcome.reason or "").startswith("in 2 of 3 runs: expected a 2xx answer")
+    assert outcome.evidence == ["x3"]
 
 
 def test_a_second_run_starts_from_scratch_without_remembered_answers(court: Court) -> None:
@@ -108,7 +118,7 @@ def test_a_second_run_starts_from_scratch_without_remembered_answers(court: Cour
         court.check(lambda: court.chat.accepted(court.chat.memo("once", lambda: court.chat.post({})))).verdict
         == "inconclusive"
     )
-    assert len(court.server.received) == 2
+    assert len(court.server.received) == 3
 
 
 def test_a_generated_check_confirms_its_own_example_and_is_run_once(court: Court) -> None:
@@ -254,16 +264,38 @@ def test_up_to_three_findings_are_confirmed_and_one_that_repeats_fails(server: L
     assert outcome.verdict == "fail"
 
 
-def test_after_three_confirmations_without_success_no_more_requests_are_spent(server: Loopback) -> None:
+def test_two_findings_that_do_not_repeat_are_inconclusive(server: Loopback) -> None:
     court = Court(server, [Oracle("chat.x", "answer", unhappy)])
-    server.handler = answers(*[said("No"), said("Yes")] * 3, said("No"))
-    for _ in range(6):
+    server.handler = answers(*[said("No"), said("Yes")] * 2)
+    for _ in range(4):
         court.check(court.chat.ask)
     outcome = court.judge.found("chat.x")
     court.client.close()
 
     assert outcome.verdict == "inconclusive"
-    assert (outcome.reason or "").startswith("transient: seen 6 times, not on 3 repetitions: ")
+    assert (outcome.reason or "").startswith("transient: seen 2 times, not on 2 repetitions: ")
+
+
+def test_a_fault_of_every_second_answer_fails_though_it_never_repeats_at_once(server: Loopback) -> None:
+    court = Court(server, [Oracle("chat.x", "answer", unhappy)])
+    turns = itertools.count()
+    server.handler = lambda _: said("Yes" if next(turns) % 2 else "No")
+    for _ in range(6):
+        court.check(court.chat.ask)
+    outcome = court.judge.found("chat.x")
+    court.client.close()
+
+    assert outcome.verdict == "fail"
+    assert (outcome.reason or "").startswith("now and then, in ")
+
+
+def test_after_three_confirmations_without_success_no_more_requests_are_spent(server: Loopback) -> None:
+    court = Court(server, [Oracle("chat.x", "answer", unhappy)])
+    server.handler = answers(*[said("No"), said("Yes")] * 3, said("No"))
+    for _ in range(6):
+        court.check(court.chat.ask)
+    court.client.close()
+
     assert len(server.received) == 6 + 3
 
 

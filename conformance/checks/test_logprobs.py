@@ -24,6 +24,7 @@ ROUNDING = 1e-4
 MASS = 1.01
 LOWEST = -1e30
 MOST = 20
+BYTE = 256
 
 
 def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
@@ -47,7 +48,7 @@ def _spelt(tokens: list[Json]) -> bytes:
 
 def _bytes(token: Json) -> bytes:
     numbers = token.get("bytes")
-    if isinstance(numbers, list) and all(isinstance(n, int) and 0 <= n < 256 for n in numbers):
+    if isinstance(numbers, list) and all(isinstance(n, int) and 0 <= n < BYTE for n in numbers):
         return bytes(numbers)
     text = token.get("token")
     return text.encode("utf-8", "replace") if isinstance(text, str) else b""
@@ -115,6 +116,9 @@ def _misspelt(entry: Json) -> Iterator[str]:
     """Bytes that are a whole text must be the token's; parts of characters have no text of their own."""
     numbers, text = entry.get("bytes"), entry.get("token")
     if not isinstance(numbers, list) or not isinstance(text, str):
+        return
+    if not all(isinstance(n, int) and 0 <= n < BYTE for n in numbers):
+        yield f"bytes {shown(numbers)}"
         return
     try:
         spelt = _bytes(entry).decode("utf-8")

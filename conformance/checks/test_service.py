@@ -31,6 +31,8 @@ PARTS = {
 }
 BAD_INPUTS = (b"{", b"[]", b'{"model": 5}', b'{"messages": "x"}', b"\xff\xfe", b"")
 AT_ONCE = 8
+GZIP = b"\x1f\x8b"
+UNPACKED = ("gzip", "x-gzip", "deflate")  # by the client, before anybody looks at the body
 
 
 @check("service.chat-answers", per="path", smoke=True)
@@ -198,6 +200,31 @@ def test_strict_json(exchange: Exchange, part: str) -> None:
         raise Mismatch("strict JSON (RFC 8259)", found[0], exchange)
 
 
+@oracle("service.body-complete")
+def test_body_complete(exchange: Exchange) -> None:
+    """A whole answer, a refusal too, is as long as its Content-Length or its chunks say; none is cut off."""
+    if exchange.aborted or exchange.status is None or exchange.streamed:
+        raise NotApplicable("no whole answer")
+    if exchange.error and not _coded(exchange):
+        raise Mismatch("a body that ends as its head promises", brief(exchange), exchange)
+
+
+@oracle("service.content-coding")
+def test_content_coding(exchange: Exchange) -> None:
+    """A body is coded as its Content-Encoding says: what is called compressed unpacks, what is not is plain."""
+    if exchange.aborted or not (exchange.body or exchange.error):
+        raise NotApplicable("no body")
+    if not _coded(exchange):
+        if exchange.body.startswith(GZIP):
+            raise Mismatch("a body in no coding, as none is named", "gzip", exchange)
+        return
+    coding = exchange.header("content-encoding")
+    if exchange.error:
+        raise Mismatch(f"a body in the coding {coding}", f"{exchange.error}", exchange)
+    if coding not in UNPACKED and (exchange.json is not None or exchange.body.startswith(b"data:")):
+        raise Mismatch(f"a body in the coding {coding}", f"plain text: {brief(exchange)}", exchange)
+
+
 @oracle("service.no-server-error")
 def test_no_server_error(exchange: Exchange, dialect: Dialect, profile: Profile) -> None:
     """No request of a client, right or wrong, is answered with a server error or a broken connection."""
@@ -226,6 +253,10 @@ def _excused(exchange: Exchange, dialect: Dialect, profile: Profile) -> set[int]
     if {"timeout_secs", "max_ttft_ms"} & set(body):
         causes += ["timeout", "unavailable"]
     return {status for name in causes if (cause := dialect.cause(name)) for status in cause.status}
+
+
+def _coded(exchange: Exchange) -> bool:
+    return (exchange.header("content-encoding") or "identity").strip().lower() != "identity"
 
 
 def _claims_json(exchange: Exchange) -> bool:

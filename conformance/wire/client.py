@@ -253,9 +253,9 @@ class _Attempt:
         return str(target) if same else None
 
     def _read(self, response: httpx.Response, stop_after: int | None) -> None:
-        size, lines, inflate = 0, 0, _inflater(response.headers.get("content-encoding", ""))
+        size, lines, coding = 0, 0, _Coding(response.headers.get("content-encoding", ""))
         for raw in response.iter_raw():
-            data = inflate(raw)
+            data = coding.undo(raw)
             now = time.perf_counter() - self.zero
             if not data:
                 continue
@@ -272,6 +272,7 @@ class _Attempt:
             if stop_after is not None and len(self.frames) >= stop_after:
                 self.aborted = True
                 return
+        self.error = coding.lack() if size else None
 
 
 def _excess(size: int, lines: int, frames: int) -> str | None:
@@ -283,12 +284,20 @@ def _excess(size: int, lines: int, frames: int) -> str | None:
     return f"came in more than {FRAMES} pieces" if frames > FRAMES else None
 
 
-def _inflater(encoding: str) -> Callable[[bytes], bytes]:
-    """Undo a content coding piecewise and bounded; the client asks for none, so this is rare."""
-    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
-        return lambda raw: raw
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    return lambda raw: stream.decompress(raw, LIMIT + 1)
+class _Coding:
+    """Undoes a content coding piecewise and bounded; the client asks for none, so this is rare."""
+
+    def __init__(self, encoding: str) -> None:
+        known = encoding.strip().lower() in ("gzip", "x-gzip", "deflate")
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32) if known else None
+
+    def undo(self, raw: bytes) -> bytes:
+        """The bytes that these stand for; those of a coding that is not known are left as they are."""
+        return raw if self._stream is None else self._stream.decompress(raw, LIMIT + 1)
+
+    def lack(self) -> str | None:
+        """What is wrong when the body is over and the coding is not."""
+        return None if self._stream is None or self._stream.eof else "protocol: the compressed body ends early"
 
 
 def _blame(error: httpx.TransportError) -> str:
