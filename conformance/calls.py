@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conformance.reply import Choice, Reply
 
-__all__ = ["leaked", "misshapen", "name", "pieces", "unfit"]
+__all__ = ["called", "leaked", "misshapen", "name", "offered", "pieces", "unfit"]
 
 Json = dict[str, Any]
 # How the templates of well-known model families write a call, opening or closing.
@@ -32,6 +32,25 @@ def name(call: Json) -> str:
     """The function's name; as a JSON list where it is no string, so that it equals no name on offer."""
     found = dig(call, "function", "name")
     return found if isinstance(found, str) else shown([found])
+
+
+def offered(body: Json) -> set[str]:
+    """The names of the functions and custom tools that a request offers."""
+    tools, functions = body.get("tools"), body.get("functions")
+    holders = [dig(tool, kind) for tool in _list(tools) for kind in ("function", "custom")] + _list(functions)
+    return {found for holder in holders if isinstance(found := dig(holder, "name"), str)}
+
+
+def called(choice: Choice) -> Iterator[str]:
+    """The names that a choice calls, in whatever form a call has."""
+    old = dig(choice.raw, "message", "function_call", "name")
+    for found in (*(dig(call, kind, "name") for call in choice.calls for kind in ("function", "custom")), old):
+        if isinstance(found, str) and found:
+            yield found
+
+
+def _list(value: Any) -> list[Any]:  # noqa: ANN401 - any JSON value
+    return value if isinstance(value, list) else []
 
 
 def misshapen(call: Json, offered: Collection[str]) -> str | None:

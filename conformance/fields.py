@@ -116,7 +116,7 @@ class Field:
         return self._rules[key]
 
     def _shallow(self, rule: Json) -> Json:
-        """The rule without what it says of members."""
+        """The rule without what it says of members, but for the types that an array's may have."""
         rule = resolve(self.root, rule)
         kept = {k: v for k, v in rule.items() if k not in NESTING and not k.startswith("x-")}
         for key in ("anyOf", "oneOf"):
@@ -124,7 +124,8 @@ class Field:
                 kept["anyOf"] = [self._shallow(option) for option in kept.pop(key)]
         if "type" not in kept and "properties" in rule:
             kept["type"] = "object"
-        return kept
+        members = types(resolve(self.root, rule["items"])) if "items" in rule else ()
+        return kept | {"items": {"type": sorted(members)}} if members else kept
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -111,7 +111,7 @@ def _lines(parts: Frames, at: int) -> Frames:
 
 def _broken(parts: Frames, at: int) -> Frames:
     """The data in two lines, cut within a name."""
-    return [*parts[:at], parts[at][:12] + b"\ndata: " + parts[at][12:], *parts[at + 1 :]]
+    return [*parts[:at], parts[at][:9] + b"\ndata: " + parts[at][9:], *parts[at + 1 :]]
 
 
 def _shorten(parts: Frames, at: int) -> Frames:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ROUNDING = 1e-4
+CLOSE = 0.05  # servers round, and some score a token apart from its alternatives
 MASS = 1.01
 LOWEST = -1e30
 MOST = 20
@@ -96,15 +97,30 @@ def test_values(chat: Chat) -> None:
 
 def _problems(token: Json) -> Iterator[str]:
     top = dig(token, "top_logprobs")
-    others = [other for other in top if isinstance(other, dict)] if isinstance(top, list) else []
+    others = top if isinstance(top, list) else []
+    strays = [other for other in others if not isinstance(other, dict)]
+    if strays:
+        yield f"the alternative {shown(strays[0])}"
+        return
     for entry in (token, *others):
         if not _is_log_probability(entry.get("logprob")):
             yield f"logprob {shown(entry.get('logprob'))} of the token {shown(entry.get('token'))}"
             return
         yield from _misspelt(entry)
+    own = [other["logprob"] for other in others if _same(other, token)]
+    if own and min(abs(value - token["logprob"]) for value in own) > CLOSE:
+        yield f"logprob {shown(token['logprob'])} of {shown(token['token'])}, {shown(own[0])} as its own alternative"
     mass = sum(math.exp(other["logprob"]) for other in others)
     if mass > MASS:
         yield f"alternatives with a probability of {mass:.3f} together"
+
+
+def _same(other: Json, token: Json) -> bool:
+    """Whether an alternative is the token itself; parts of characters may share a text."""
+    text = token.get("token")
+    return (
+        isinstance(text, str) and "\ufffd" not in text and all(other.get(n) == token.get(n) for n in ("token", "bytes"))
+    )
 
 
 def _is_log_probability(value: Any) -> bool:  # noqa: ANN401 - any JSON value

@@ -28,6 +28,9 @@ def test_content_type(chat: Chat) -> None:
     exchange = chat.post(chat.body(stream=True))
     if exchange.ok and exchange.media_type != "text/event-stream":
         raise Mismatch("media type text/event-stream", f"{exchange.media_type or 'none'}", exchange)
+    given = [value for name, value in exchange.headers if name.lower() == "content-type"]
+    if len(given) > 1:
+        raise Mismatch("one media type", " and ".join(given), exchange)
     chat.accepted(exchange)
     if exchange.status != OK:
         raise Mismatch("status 200", brief(exchange), exchange)

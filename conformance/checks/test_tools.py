@@ -8,9 +8,9 @@ from conformance import calls
 from conformance.capability import honoured
 from conformance.chat import brief
 from conformance.fields import shown
-from conformance.registry import check
-from conformance.reply import dig
-from conformance.verdict import Inconclusive, Mismatch
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +179,18 @@ def test_call_shape(chat: Chat) -> None:
             if wrong:
                 expected = "a call with an id, the type function, an offered name and arguments as a string"
                 raise Mismatch(expected, wrong, reply.exchange)
+
+
+@oracle("tools.offered-only")
+def test_offered_only(reply: Reply) -> None:
+    """Only what the request offers is called, in any answer, whole or streamed."""
+    found = [name for choice in reply.choices for name in calls.called(choice)]
+    if not found or reply.exchange.error:
+        raise NotApplicable("no call")
+    names = calls.offered(asked(reply.exchange))
+    other = next((name for name in found if name not in names), None)
+    if other is not None:
+        raise Mismatch(f"a call of {' or '.join(sorted(names)) or 'nothing'}", f"of {shown(other)}", reply.exchange)
 
 
 @check("tools.arguments-valid")

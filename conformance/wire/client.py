@@ -36,6 +36,7 @@ LINES = 100_000  # the same: a stream of as many tokens as we ever ask for has a
 FRAMES = 1_000_000
 HOPS = 5
 SAME_METHOD = (307, 308)
+VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")
 DEADLINE = threading.local()  # `at`: when the exchange of this thread must be over
 
 
@@ -220,6 +221,10 @@ class _Attempt:
         try:
             self.status = response.status_code
             self.headers = tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in response.headers.raw)
+            version = response.extensions.get("http_version", b"").decode("latin-1")
+            if version not in VERSIONS:
+                self.error = f"protocol: an answer in {version}"
+                return None
             self._read(response, stop_after)
         finally:
             response.close()
