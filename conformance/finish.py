@@ -16,12 +16,21 @@ from reports.baseline import Baseline, BaselineError, load_baseline
 from reports.model import Report, ReportError, write
 
 if TYPE_CHECKING:
+    from conformance.options import Options
     from conformance.plugin_state import State
 
-__all__ = ["conclude", "show"]
+__all__ = ["conclude", "excuses", "show"]
 
 CANNOT_JUDGE = 2
 FAILED = 1
+
+
+def excuses(options: Options) -> Baseline:
+    """The known failures that the user names, read before the first request. Raises pytest.UsageError."""
+    try:
+        return load_baseline(options.baseline) if options.baseline else Baseline()
+    except BaselineError as error:
+        raise pytest.UsageError(f"--baseline {error}") from error
 
 
 def conclude(state: State, session: pytest.Session, exitstatus: int) -> int:
@@ -31,10 +40,10 @@ def conclude(state: State, session: pytest.Session, exitstatus: int) -> int:
         return exitstatus
     _note_ending(state, session, exitstatus)
     state.report = state.results.report()
+    assert state.baseline is not None  # noqa: S101 - read before the first request
     try:
-        state.baseline = load_baseline(state.options.baseline) if state.options.baseline else Baseline()
         state.path = write(state.report, state.options.report, secrets=_secrets(state), baseline=state.baseline)
-    except (ReportError, BaselineError) as error:
+    except ReportError as error:
         state.trouble = f"cannot judge: {error}"
         return CANNOT_JUDGE
     _coverage(state, state.path.parent)

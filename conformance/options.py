@@ -13,6 +13,7 @@ import pytest
 
 from conformance.profile import Profile, ProfileError
 from conformance.profile import load as load_profile
+from conformance.schema import needs
 from dialects import Dialect, DialectError, known
 from dialects import load as load_dialect
 
@@ -120,7 +121,7 @@ def read(config: pytest.Config, seed: int) -> Options:
     get = config.getoption
     try:
         dialect = load_dialect(get("dialect"))
-        profile = load_profile(get("profile"))
+        profile = load_profile(get("profile"), needs(dialect.schemas["request"]))
     except (DialectError, ProfileError) as error:
         raise pytest.UsageError(str(error)) from error
     key_env = get("key_env")

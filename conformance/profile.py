@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from conformance.wire.client import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Profile", "ProfileError", "load"]
 
 RARE = ("vision", "audio", "files", "custom_tools", "allowed_tools", "functions")
+CAPABILITIES = ("tools", "structured_output", "n", "tool_overrides", *RARE)
 TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "keys": dict.fromkeys(("no_credit", "limited", "forbidden", "expired"), str),
     "models": dict.fromkeys(("chat", "vision", "tools", "unavailable", "text_only", "slow"), str),
@@ -65,8 +66,8 @@ class Profile:
         return os.environ.get(name) if name else None
 
 
-def load(path: str | None) -> Profile:
-    """The profile in that file, or an empty one."""
+def load(path: str | None, needs: Iterable[str] = ()) -> Profile:
+    """The profile in that file, or an empty one. `needs` are capabilities that the dialect names beside the usual ones."""
     if path is None:
         return Profile()
     try:
@@ -75,7 +76,10 @@ def load(path: str | None) -> Profile:
         raise ProfileError(f"profile {path}: {error}") from error
     capabilities = data.pop("capabilities", {})
     _validate(path, data)
+    allowed = [*CAPABILITIES, *sorted(set(needs) - set(CAPABILITIES))]
     for name, value in capabilities.items():
+        if name not in allowed:
+            raise ProfileError(f"profile {path}: capabilities.{name} is unknown: allowed are {', '.join(allowed)}")
         if not isinstance(value, bool):
             raise ProfileError(f"profile {path}: capabilities.{name}: {value!r} is not allowed, only true or false")
     return Profile(

@@ -79,6 +79,13 @@ def branches(root: Json, node: Json) -> Iterator[Json]:
         yield from branches(root, {**inherited, **option})
 
 
+def needs(node: Any) -> set[str]:  # noqa: ANN401 - any part of a schema
+    """The capabilities that some part of a schema needs."""
+    members = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    own = {node["x-needs"]} if isinstance(node, dict) and isinstance(node.get("x-needs"), str) else set()
+    return own.union(*map(needs, members))
+
+
 def types(node: Json) -> tuple[str, ...]:
     """The JSON types that a node (without branches) allows, told by type, const, enum or its members."""
     kind = node.get("type")

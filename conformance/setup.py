@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from conformance import embedded
 from conformance.chat import Chat
 from conformance.coverage import Coverage
+from conformance.finish import excuses
 from conformance.judge import Judge, Oracle
 from conformance.options import DEPTHS, Options
 from conformance.options import read as read_options
@@ -41,6 +42,7 @@ def begin(config: pytest.Config) -> State:
         os.environ.update(given["environment"])
     options = read_options(config, given["seed"] if given else _seed(config))
     _settings(options)
+    known = None if given else excuses(options)
     if not given:
         _forget(Path(options.report))
     server = None
@@ -63,7 +65,7 @@ def begin(config: pytest.Config) -> State:
     judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
     judge.coverage = Coverage(options.dialect, options.profile)
     selection = Selection.of(options)
-    state = State(options, selection, judge, judge.chat, embedded=server)
+    state = State(options, selection, judge, judge.chat, embedded=server, baseline=known)
     if not given:
         from conformance.plugin import command
 

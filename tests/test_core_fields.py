@@ -96,7 +96,11 @@ def test_a_member_whose_parent_is_missing_is_the_parents_matter(body: Any) -> No
 
 
 def test_a_parent_is_judged_without_its_children() -> None:
-    assert problems("choices", {"choices": [5, {}, {"index": "x"}]}) == []
+    assert problems("choices", {"choices": [{}, {"index": "x"}]}) == []
+
+
+def test_an_array_is_judged_with_the_types_of_its_members() -> None:
+    assert problems("choices", {"choices": [5, {}]}) == ["choices is [5, {}]"]
 
 
 def test_the_branch_is_told_by_its_constant() -> None:

@@ -259,6 +259,26 @@ def test_a_failed_extended_row_fails_the_run_only_when_its_tier_is_asked_for(
     assert asked.verdicts == {"TST-04": "fail"}
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "said"),
+    [
+        ("--baseline", '[[excuse]]\nid = "TST-02"\n', "reason"),
+        ("--baseline", None, "unreadable"),
+        ("--profile", "[capabilities]\ntoolz = false\n", "capabilities.toolz is unknown: allowed are tools"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_before_the_first_request(
+    tmp_path: Path, folder: Path, server: Loopback, option: str, text: str | None, said: str
+) -> None:
+    if text is not None:
+        (tmp_path / "given.toml").write_text(text, encoding="utf-8")
+    run = judge(tmp_path, "--target", server.url, "--dialect", folder, option, "given.toml")
+
+    assert run.code == 4, run.out
+    assert said in run.out
+    assert server.received == []
+
+
 def test_an_excused_failure_passes_and_an_excuse_that_is_no_longer_needed_does_not(
     tmp_path: Path, folder: Path, server: Loopback
 ) -> None:
