@@ -35,6 +35,7 @@ class Job:
     depth: str = "full"
     pace: str = "fast"
     leave: tuple[str, ...] = ()
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def run_all(jobs: Sequence[Job], processes: int = 2) -> Iterator[Outcome]:
 def _run(job: Job) -> Outcome:
     target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace, job.leave)
     target.alter(job.faults, job.vary)
-    return outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect)))
+    return outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect), seed=job.seed))
 
 
 def outcome(job: Job, report: Report) -> Outcome:

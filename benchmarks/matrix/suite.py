@@ -73,13 +73,15 @@ class Suite:
         *,
         timeouts: Timeouts | None = None,
         until: Callable[[Results], bool] = lambda _: False,
+        seed: int | None = None,
     ) -> Report:
         """The report on the target at this URL, with a profile of its own if one is given.
 
         After each item `until` may end the run; the checks that it did not reach are `not-run`.
         """
         setup._settings(self.options)  # noqa: SLF001 - the same hypothesis settings as a run of the plugin
-        options = dataclasses.replace(self.options, profile=profile or self.options.profile)
+        given = {"profile": profile or self.options.profile, "seed": self.options.seed if seed is None else seed}
+        options = dataclasses.replace(self.options, **given)
         target = Target(url, options.model or options.dialect.models.example, KEY)
         budget = Budget(options.max_requests)
         client = Client(timeouts or options.profile.timeouts, "x", budget)
