@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dialects
 from benchmarks.matrix.jobs import TIMED, Job
-from reference_server.faults import FAULTS, breaks
+from reference_server.faults import FAULTS, broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,9 +47,7 @@ class Cell:
 
 def declared(fault: str, dialect: str) -> frozenset[str]:
     """The checks that rows of the dialect list and that the fault says it breaks there."""
-    listed = {check for row in dialects.load(dialect).requirements for check in row.checks}
-    names = FAULTS.all[fault].broken(dialect)
-    return frozenset(check for check in listed if any(breaks(name, check) for name in names))
+    return broken(FAULTS.all[fault], dialects.load(dialect))
 
 
 def jobs(faults: Iterable[str], names: Iterable[str], *, quick: bool = False) -> list[Job]:

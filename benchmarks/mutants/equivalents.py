@@ -102,7 +102,11 @@ ALLOWED: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("*:*:choices.[].logprobs.content.[].top_logprobs.[].bytes", "*:delete:*.top_logprobs.[]"),
         "an optional member",
     ),
-    ("aqueduct", ("chunk:null:created",), "the page says that a member without a value may be left out, and null is none"),
+    (
+        "aqueduct",
+        ("chunk:null:created",),
+        "the page says that a member without a value may be left out, and null is none",
+    ),
     ("adaptive", ("*:fraction:created",), "the page calls it a number"),
     ("openai", ("body:empty:*.custom.input",), "the input of a custom tool is any text"),
 )

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import cache
 from typing import TYPE_CHECKING
 
 import dialects
 from benchmarks.matrix.server import Server
 from benchmarks.matrix.suite import Suite
-from reference_server.faults import FAULTS
+from reference_server.faults import FAULTS, broken
 
 if TYPE_CHECKING:
     from reference_server.alterations import Alteration
@@ -51,23 +50,18 @@ def sample(number: int) -> list[Alteration]:
 
 def _dialects(fault: Alteration) -> list[str]:
     """The dialects in which it breaks a check that their rows list."""
-    return [name for name in dialects.known() if set(fault.broken(name)) & _checks(name)]
-
-
-@cache
-def _checks(dialect: str) -> frozenset[str]:
-    return frozenset(check for row in dialects.load(dialect).requirements for check in row.checks)
+    return [name for name in dialects.known() if broken(fault, dialects.load(name))]
 
 
 def _detected(server: Server, fault: Alteration) -> bool:
     """Try its dialects until one detects it."""
     for dialect in _dialects(fault):
-        declared = frozenset(fault.broken(dialect))
+        declared = broken(fault, dialects.load(dialect))
         server.alter([fault.name])
-        broken = _run(server, dialect, declared)
+        faulty = _run(server, dialect, declared)
         server.alter()
         sound = _run(server, dialect, declared)
-        red = [check.id for check in broken.checks if check.id in declared and check.verdict == "fail"]
+        red = [check.id for check in faulty.checks if check.id in declared and check.verdict == "fail"]
         red = [check for check in red if not any(c.id == check and c.verdict == "fail" for c in sound.checks)]
         if red:
             print(f"{fault.name}: detected in {dialect} by {', '.join(red)}", flush=True)

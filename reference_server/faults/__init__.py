@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reference_server.faults import answers, chat, errors, features, frames, request, service, stream, tools, usage  # noqa: F401 - they register
-from reference_server.faults.catalogue import FAULTS, breaks, requirements
+from reference_server.faults import answers, chat, errors, frames, request, service, stream, tools, usage  # noqa: F401 - they register
+from reference_server.faults.catalogue import FAULTS, broken, requirements
+from reference_server.faults.names import means
 
-__all__ = ["FAULTS", "breaks", "requirements"]
+__all__ = ["FAULTS", "broken", "means", "requirements"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reference_server.faults.catalogue import FAULTS
+from reference_server.faults.groups import NO_CHOICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,26 +52,13 @@ def id_without_prefix(body: Json, _: object) -> Json:
     return {**body, "id": f"req_{body['id'].rpartition('-')[2]}"}
 
 
-@FAULTS.at(
-    "body",
-    aqueduct=("chat.field[object]",),
-    dos_ai=("chat.field[object]",),
-    openai=("chat.field[object]",),
-    solidrust=("chat.field[object]",),
-)
+@FAULTS.at("body", every=("chat.field[object] not dria",))
 def object_of_another_api(body: Json, _: object) -> Json:
     """Whole answers say that they are text completions."""
     return {**body, "object": "text_completion"} if "object" in body else body
 
 
-@FAULTS.at(
-    "body",
-    adaptive=("chat.field[created]",),
-    aqueduct=("chat.field[created]",),
-    dos_ai=("chat.field[created]",),
-    openai=("chat.field[created]",),
-    solidrust=("chat.field[created]",),
-)
+@FAULTS.at("body", every=("chat.field[created] not dria",))
 def created_missing(body: Json, _: object) -> Json:
     """Whole answers do not say when they were made."""
     return {name: value for name, value in body.items() if name != "created"}
@@ -82,14 +70,7 @@ def created_in_milliseconds(document: Json, _: object) -> Json:
     return {**document, "created": document["created"] * MILLI} if "created" in document else document
 
 
-@FAULTS.at(
-    "body",
-    adaptive=("chat.field[created]",),
-    aqueduct=("chat.field[created]",),
-    dos_ai=("chat.field[created]",),
-    openai=("chat.field[created]",),
-    solidrust=("chat.field[created]",),
-)
+@FAULTS.at("body", every=("chat.field[created] not dria",))
 def created_as_text(body: Json, _: object) -> Json:
     """The time of whole answers is in words."""
     return {**body, "created": "2026-01-01T00:00:00Z"} if "created" in body else body
@@ -97,18 +78,10 @@ def created_as_text(body: Json, _: object) -> Json:
 
 @FAULTS.at(
     "document",
-    every=("chat.created-is-now",),
-    adaptive=(
-        "chat.field[created]",
-        "stream.field[created]",
-    ),
-    aqueduct=(
-        "chat.field[created]",
-        "stream.field[created]",
-    ),
-    openai=(
-        "chat.field[created]",
-        "stream.field[created]",
+    every=(
+        "chat.created-is-now",
+        "chat.field[created] in adaptive aqueduct openai",
+        "stream.field[created] in adaptive aqueduct openai",
     ),
 )
 def created_never(document: Json, _: object) -> Json:
@@ -137,27 +110,13 @@ def another_model_answers(document: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
-        "chat.length-finish",
+        *NO_CHOICE,
+        "chat.field[choices] not adaptive",
         "chat.n-choices",
-        "chat.natural-finish",
         "chat.one-choice-by-default",
-        "chat.text-present",
-        "clients.openai-python",
-        "request.default-model",
-        "sampling.penalties-accepted",
-        "stream.equals-plain",
-        "structured_output.json-object",
-        "structured_output.json-schema",
         "tools.auto-no-crash",
-        "tools.named-choice",
-        "tools.required-choice",
         "tools.round-trip",
     ),
-    aqueduct=("chat.field[choices]",),
-    dos_ai=("chat.field[choices]",),
-    dria=("chat.field[choices]",),
-    openai=("chat.field[choices]",),
-    solidrust=("chat.field[choices]",),
 )
 def choices_empty(body: Json, _: object) -> Json:
     """Whole answers have no choice."""
@@ -167,19 +126,9 @@ def choices_empty(body: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
+        *NO_CHOICE,
         "chat.field[choices]",
-        "chat.length-finish",
-        "chat.natural-finish",
-        "chat.text-present",
-        "clients.openai-python",
-        "request.default-model",
-        "sampling.penalties-accepted",
-        "stream.equals-plain",
-        "structured_output.json-object",
-        "structured_output.json-schema",
         "tools.auto-no-crash",
-        "tools.named-choice",
-        "tools.required-choice",
         "tools.round-trip",
     ),
 )
@@ -202,27 +151,13 @@ def two_choices_unasked(body: Json, _: object) -> Json:
     return {**body, "choices": [*body["choices"], extra]}
 
 
-@FAULTS.at(
-    "body",
-    adaptive=("chat.field[choices.index]",),
-    aqueduct=("chat.field[choices.index]",),
-    dos_ai=("chat.field[choices.index]",),
-    openai=("chat.field[choices.index]",),
-    solidrust=("chat.field[choices.index]",),
-)
+@FAULTS.at("body", every=("chat.field[choices.index] not dria",))
 def index_missing(body: Json, _: object) -> Json:
     """The choices of whole answers have no index."""
     return _choices(body, lambda choice: {k: v for k, v in choice.items() if k != "index"})
 
 
-@FAULTS.at(
-    "body",
-    adaptive=("chat.field[choices.index]",),
-    aqueduct=("chat.field[choices.index]",),
-    dos_ai=("chat.field[choices.index]",),
-    openai=("chat.field[choices.index]",),
-    solidrust=("chat.field[choices.index]",),
-)
+@FAULTS.at("body", every=("chat.field[choices.index] not dria",))
 def index_as_text(body: Json, _: object) -> Json:
     """The index of whole answers' choices is text."""
     return _choices(body, lambda choice: {**choice, "index": str(choice["index"])} if "index" in choice else choice)

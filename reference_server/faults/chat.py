@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from reference_server.engine import Finish, Text
-from reference_server.faults.catalogue import FAULTS, LIMITS
+from reference_server.faults.catalogue import FAULTS
+from reference_server.faults.groups import LIMITS
 
 if TYPE_CHECKING:
     from reference_server.answers import Trail
@@ -40,9 +41,6 @@ def replacement_char(events: list[Event], trail: Trail) -> list[Event]:
             trail.memo[event.choice] = True
             events[at] = replace(event, text=event.text[:-1] + "\N{REPLACEMENT CHARACTER}")
     return events
-
-
-TURNS: list[bool] = []
 
 
 def _is_cut(event: Event) -> TypeGuard[Finish]:

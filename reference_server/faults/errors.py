@@ -83,12 +83,8 @@ def error_is_a_page(refusal: Refusal, _: object) -> Refusal:
         "errors.field[detail]",
         "errors.field[error]",
         "errors.type",
+        "service.strict-json[syntax] not dria",
     ),
-    adaptive=("service.strict-json[syntax]",),
-    aqueduct=("service.strict-json[syntax]",),
-    dos_ai=("service.strict-json[syntax]",),
-    openai=("service.strict-json[syntax]",),
-    solidrust=("service.strict-json[syntax]",),
 )
 def error_is_plain_text(refusal: Refusal, error: ApiError) -> Refusal:
     """Refusals are plain text, announced as JSON."""
@@ -105,12 +101,8 @@ def error_is_plain_text(refusal: Refusal, error: ApiError) -> Refusal:
         "errors.marker",
         "errors.message-useful",
         "errors.type",
+        "service.strict-json[syntax] not dria",
     ),
-    adaptive=("service.strict-json[syntax]",),
-    aqueduct=("service.strict-json[syntax]",),
-    dos_ai=("service.strict-json[syntax]",),
-    openai=("service.strict-json[syntax]",),
-    solidrust=("service.strict-json[syntax]",),
 )
 def error_without_body(refusal: Refusal, _: object) -> Refusal:
     """Refusals have no body."""
@@ -127,12 +119,10 @@ def error_without_type(refusal: Refusal, _: object) -> Refusal:
     "refusal",
     every=(
         "errors.code",
+        "errors.field in adaptive",
+        "errors.field[error] not aqueduct",
         "errors.type",
     ),
-    adaptive=("errors.field",),
-    dos_ai=("errors.field[error]",),
-    openai=("errors.field[error]",),
-    solidrust=("errors.field[error]",),
 )
 def error_is_a_word(refusal: Refusal, _: object) -> Refusal:
     """The error is a word where it should be an object, and an object where it should be a word."""
@@ -162,11 +152,10 @@ def error_kind_of_another(refusal: Refusal, _: object) -> Refusal:
 
 @FAULTS.at(
     "refusal",
-    every=("errors.field[error.message]",),
-    aqueduct=("errors.message-useful",),
-    dos_ai=("errors.message-useful",),
-    openai=("errors.message-useful",),
-    solidrust=("errors.message-useful",),
+    every=(
+        "errors.field[error.message]",
+        "errors.message-useful in aqueduct dos_ai openai solidrust",
+    ),
 )
 def error_message_missing(refusal: Refusal, _: object) -> Refusal:
     """Errors have no message."""
@@ -177,11 +166,11 @@ def error_message_missing(refusal: Refusal, _: object) -> Refusal:
     "refusal",
     every=(
         "errors.body-text",
+        "errors.field in adaptive",
         "errors.field[error.message]",
         "errors.marker",
         "errors.message-useful",
     ),
-    adaptive=("errors.field",),
 )
 def error_message_empty(refusal: Refusal, _: object) -> Refusal:
     """Messages of refusals are empty."""
@@ -189,9 +178,6 @@ def error_message_empty(refusal: Refusal, _: object) -> Refusal:
         return replace(refusal, body="")
     inner = refusal.body["error"]
     return replace(refusal, body={"error": {**inner, "message": ""} if isinstance(inner, dict) else ""})
-
-
-SEEN: list[int] = []
 
 
 def _members(refusal: Refusal, change: Callable[[Json], Json]) -> Refusal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reference_server.faults.catalogue import FAULTS, UNREADABLE
+from reference_server.faults.catalogue import FAULTS
+from reference_server.faults.groups import NO_STREAM, UNREADABLE
 
 if TYPE_CHECKING:
     from reference_server.answers import Trail
@@ -36,143 +37,13 @@ def no_blank_lines(frame: bytes, _: object) -> bytes:
     return frame.replace(b"\n\n", b"\n")
 
 
-@FAULTS.at(
-    "head",
-    every=(
-        "chat.field[choices]",
-        "chat.field[id]",
-        "chat.field[model]",
-        "chat.field[session_id]",
-        "chat.field[usage:present]",
-        "chat.field[usage]",
-        "chat.ids-unique",
-        "chat.length-finish",
-        "chat.natural-finish",
-        "chat.stop-cuts",
-        "chat.stop-finish",
-        "limits.headers",
-        "logprobs.absent-unasked",
-        "logprobs.streamed",
-        "logprobs.values",
-        "request.documented-examples",
-        "service.concurrent-answers",
-        "sessions.echo",
-        "sessions.ttft-budget",
-        "stream.content-type",
-        "stream.equals-plain",
-        "stream.n-choices",
-        "stream.text-present",
-        "structured_output.streamed",
-        "tools.arguments-valid",
-        "tools.auto-no-crash",
-        "tools.call-shape",
-        "tools.finish",
-        "tools.ids-unique",
-        "tools.named-choice",
-        "tools.no-leak",
-        "tools.none-choice",
-        "tools.parallel",
-        "tools.required-choice",
-        "tools.stream-deltas",
-        "usage.stream-absent-unasked",
-        "usage.stream-equals-plain",
-        "usage.stream-null-before",
-        "usage.stream-on-request",
-        "usage.stream-own-chunk",
-        "usage.stream-present",
-        "usage.stream-with-finish",
-        "vision.image-accepted",
-    ),
-    adaptive=("chat.field[created]",),
-    aqueduct=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dos_ai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dria=("chat.field[metadata]",),
-    openai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    solidrust=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-)
+@FAULTS.at("head", every=(*NO_STREAM,))
 def stream_as_text(head: Head, trail: Trail) -> Head:
     """Streams are announced as text/plain."""
     return (head[0], {**head[1], "content-type": "text/plain"}) if trail.order.stream else head
 
 
-@FAULTS.at(
-    "head",
-    every=(
-        "chat.field[choices]",
-        "chat.field[id]",
-        "chat.field[model]",
-        "chat.field[session_id]",
-        "chat.field[usage:present]",
-        "chat.field[usage]",
-        "chat.ids-unique",
-        "chat.length-finish",
-        "chat.natural-finish",
-        "chat.stop-cuts",
-        "chat.stop-finish",
-        "limits.headers",
-        "logprobs.absent-unasked",
-        "logprobs.streamed",
-        "logprobs.values",
-        "request.documented-examples",
-        "service.concurrent-answers",
-        "sessions.echo",
-        "sessions.ttft-budget",
-        "stream.content-type",
-        "stream.equals-plain",
-        "stream.n-choices",
-        "stream.text-present",
-        "structured_output.streamed",
-        "tools.arguments-valid",
-        "tools.auto-no-crash",
-        "tools.call-shape",
-        "tools.finish",
-        "tools.ids-unique",
-        "tools.named-choice",
-        "tools.no-leak",
-        "tools.none-choice",
-        "tools.parallel",
-        "tools.required-choice",
-        "tools.stream-deltas",
-        "usage.stream-absent-unasked",
-        "usage.stream-equals-plain",
-        "usage.stream-null-before",
-        "usage.stream-on-request",
-        "usage.stream-own-chunk",
-        "usage.stream-present",
-        "usage.stream-with-finish",
-        "vision.image-accepted",
-    ),
-    adaptive=("chat.field[created]",),
-    aqueduct=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dos_ai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dria=("chat.field[metadata]",),
-    openai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    solidrust=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-)
+@FAULTS.at("head", every=(*NO_STREAM,))
 def stream_of_no_type(head: Head, trail: Trail) -> Head:
     """Streams are announced without a media type."""
     return (head[0], {k: v for k, v in head[1].items() if k != "content-type"}) if trail.order.stream else head
@@ -213,33 +84,13 @@ def done_in_quotes(tail: list[bytes], _: object) -> list[bytes]:
     "tail",
     every=(
         "stream.done",
+        "stream.field[id] not dria",
+        "stream.field[object] not dria",
+        "stream.field[created] in adaptive openai solidrust",
+        "stream.field[model] in openai solidrust",
         "stream.field[session_id]",
         "usage.stream-null-before",
         "usage.stream-own-chunk",
-    ),
-    adaptive=(
-        "stream.field[created]",
-        "stream.field[id]",
-    ),
-    aqueduct=(
-        "stream.field[id]",
-        "stream.field[object]",
-    ),
-    dos_ai=(
-        "stream.field[id]",
-        "stream.field[object]",
-    ),
-    openai=(
-        "stream.field[created]",
-        "stream.field[id]",
-        "stream.field[model]",
-        "stream.field[object]",
-    ),
-    solidrust=(
-        "stream.field[created]",
-        "stream.field[id]",
-        "stream.field[model]",
-        "stream.field[object]",
     ),
 )
 def chunk_after_done(tail: list[bytes], _: object) -> list[bytes]:

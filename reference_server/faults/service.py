@@ -7,31 +7,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reference_server.errors import ApiError
-from reference_server.faults.catalogue import FAULTS, KEYLESS, told
+from reference_server.faults.catalogue import FAULTS
+from reference_server.faults.groups import KEYLESS, NO_ANSWER, NO_CHOICE, told
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from reference_server.answers import Trail
-    from reference_server.engine import Message
     from reference_server.errors import Refusal
 
 Json = dict[str, Any]
 Head = tuple[int, dict[str, str]]
 Skipped = frozenset[str]
-REMEMBERED: dict[str, tuple[Message, ...]] = {}
-STUNNED: list[str] = []
 
 
 @FAULTS.at(
     "refusal",
     every=(
+        "errors.status-documented in dria",
         "service.get-is-refused",
         "service.get-lists-or-refuses",
         "service.method-refused",
         "service.no-server-error",
     ),
-    dria=("errors.status-documented",),
 )
 def get_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     """A wrong method is answered with 500."""
@@ -55,11 +53,11 @@ def name_stands_twice(pieces: list[bytes], _: object) -> list[bytes]:
 @FAULTS.at(
     "refusal",
     every=(
+        "errors.status-documented in dria",
         "service.no-server-error",
         "service.other-forms-of-the-path",
         "service.unknown-path-is-refused",
     ),
-    dria=("errors.status-documented",),
 )
 def unknown_path_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     """A path that nobody knows is answered with 500."""
@@ -69,34 +67,9 @@ def unknown_path_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
 @FAULTS.at(
     "refusal",
     every=(
-        "chat.field[choices]",
-        "chat.field[id]",
-        "chat.field[model]",
-        "chat.field[session_id]",
-        "chat.field[usage:present]",
-        "chat.field[usage]",
+        *NO_ANSWER,
+        "service.json-content-type in dria",
         "service.unknown-path-is-refused",
-    ),
-    adaptive=("chat.field[created]",),
-    aqueduct=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dos_ai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dria=(
-        "chat.field[metadata]",
-        "service.json-content-type",
-    ),
-    openai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    solidrust=(
-        "chat.field[created]",
-        "chat.field[object]",
     ),
 )
 def unknown_path_answers_200(refusal: Refusal, error: ApiError) -> Refusal:
@@ -126,46 +99,13 @@ def mark_before_json(pieces: list[bytes], _: object) -> list[bytes]:
 @FAULTS.at(
     "write",
     every=(
-        "chat.field[choices]",
-        "chat.field[id]",
-        "chat.field[model]",
-        "chat.field[session_id]",
-        "chat.field[usage:present]",
-        "chat.field[usage]",
-        "chat.length-finish",
+        *NO_ANSWER,
+        *NO_CHOICE,
         "chat.n-choices",
-        "chat.natural-finish",
-        "chat.text-present",
-        "clients.openai-python",
-        "request.default-model",
-        "sampling.penalties-accepted",
         "service.chat-answers",
         "service.strict-json[syntax]",
         "sessions.echo",
         "sessions.minted",
-        "stream.equals-plain",
-        "structured_output.json-object",
-        "structured_output.json-schema",
-        "tools.named-choice",
-        "tools.required-choice",
-    ),
-    adaptive=("chat.field[created]",),
-    aqueduct=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dos_ai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    dria=("chat.field[metadata]",),
-    openai=(
-        "chat.field[created]",
-        "chat.field[object]",
-    ),
-    solidrust=(
-        "chat.field[created]",
-        "chat.field[object]",
     ),
 )
 def words_after_json(pieces: list[bytes], _: object) -> list[bytes]:

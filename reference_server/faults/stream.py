@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reference_server.faults.catalogue import FAULTS, FINISHES
+from reference_server.faults.catalogue import FAULTS
+from reference_server.faults.groups import FINISHES
 
 if TYPE_CHECKING:
     from reference_server.answers import Trail
@@ -14,7 +15,13 @@ Chunks = list[Json]
 CUMULATED = 100
 
 
-@FAULTS.at("chunks", every=FINISHES, dos_ai=("usage.stream-with-finish",))
+@FAULTS.at(
+    "chunks",
+    every=(
+        *FINISHES,
+        "usage.stream-with-finish in dos_ai",
+    ),
+)
 def finish_reason_missing(chunks: list[Json], _: object) -> list[Json]:
     """No chunk says why the answer ended."""
     return [{**chunk, "choices": [_unfinished(choice) for choice in chunk["choices"]]} for chunk in chunks]

@@ -62,7 +62,7 @@ def none_still_calls(order: Order, _: object) -> Order:
     return replace(order, chat=replace(order.chat, tool_choice=replace(order.chat.tool_choice, mode=mode)))
 
 
-@FAULTS.at("order", openai=("tools.parallel",))
+@FAULTS.at("order", every=("tools.parallel in openai",))
 def parallel_despite_no(order: Order, _: object) -> Order:
     """parallel_tool_calls false is accepted and ignored."""
     return replace(order, chat=replace(order.chat, parallel_tool_calls=True))
@@ -86,15 +86,13 @@ def call_id_empty(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "clients.openai-python in aqueduct dos_ai openai",
         "tools.auto-no-crash",
         "tools.call-shape",
         "tools.named-choice",
         "tools.parallel",
         "tools.required-choice",
     ),
-    aqueduct=("clients.openai-python",),
-    dos_ai=("clients.openai-python",),
-    openai=("clients.openai-python",),
 )
 def unknown_function_called(events: Events, _: object) -> Events:
     """A function is called that nobody offered."""
@@ -104,12 +102,10 @@ def unknown_function_called(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "clients.openai-python in aqueduct dos_ai openai",
         "tools.arguments-valid",
         "tools.parallel",
     ),
-    aqueduct=("clients.openai-python",),
-    dos_ai=("clients.openai-python",),
-    openai=("clients.openai-python",),
 )
 def arguments_cut(events: Events, _: object) -> Events:
     """The arguments of calls lack their last brace."""
@@ -120,14 +116,12 @@ def arguments_cut(events: Events, _: object) -> Events:
     "body",
     every=(
         "chat.field[choices.message.tool_calls.function.arguments]",
+        "clients.openai-python in aqueduct dos_ai openai",
         "tools.arguments-valid",
         "tools.call-shape",
         "tools.parallel",
         "tools.round-trip",
     ),
-    aqueduct=("clients.openai-python",),
-    dos_ai=("clients.openai-python",),
-    openai=("clients.openai-python",),
 )
 def arguments_as_object(body: Json, _: object) -> Json:
     """The arguments of calls in whole answers are an object."""

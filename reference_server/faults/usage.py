@@ -11,16 +11,15 @@ if TYPE_CHECKING:
 
 
 Json = dict[str, Any]
-STREAMED = ("usage.stream-sum",)
 
 
 @FAULTS.at(
     "document",
-    every=("usage.sum", "clients.openai-python"),
-    adaptive=STREAMED,
-    aqueduct=STREAMED,
-    dos_ai=STREAMED,
-    openai=STREAMED,
+    every=(
+        "clients.openai-python",
+        "usage.stream-sum not dria solidrust",
+        "usage.sum",
+    ),
 )
 def usage_sum_wrong(document: Json, _: object) -> Json:
     """The total is one more than the sum of its parts."""
@@ -35,7 +34,14 @@ def prompt_not_counted(body: Json, _: object) -> Json:
     return {**body, "usage": {**body["usage"], "prompt_tokens": 0, "total_tokens": body["usage"]["completion_tokens"]}}
 
 
-@FAULTS.at("chunks", every=("usage.stream-once",), openai=("usage.stream-null-before", "usage.stream-own-chunk"))
+@FAULTS.at(
+    "chunks",
+    every=(
+        "usage.stream-once",
+        "usage.stream-null-before in openai",
+        "usage.stream-own-chunk in openai",
+    ),
+)
 def usage_twice(chunks: list[Json], _: object) -> list[Json]:
     """The chunk with usage comes twice."""
     return [copy for chunk in chunks for copy in ([chunk, {**chunk, "choices": []}] if chunk.get("usage") else [chunk])]
@@ -54,7 +60,12 @@ def usage_missing(body: Json, _: object) -> Json:
 
 
 @FAULTS.at(
-    "body", every=("chat.field[usage]",), aqueduct=("chat.field[usage:present]",), openai=("chat.field[usage:type]",)
+    "body",
+    every=(
+        "chat.field[usage]",
+        "chat.field[usage:present] in aqueduct",
+        "chat.field[usage:type] in openai",
+    ),
 )
 def usage_null(body: Json, _: object) -> Json:
     """The usage of whole answers is null."""
