@@ -108,6 +108,14 @@ ALLOWED: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "the page says that a member without a value may be left out, and null is none",
     ),
     ("adaptive", ("*:fraction:created",), "the page calls it a number"),
+    ("openai adaptive", ("error:header-*:retry-after",), "the page promises no Retry-After"),
+    ("openai", ("body:delete:system_fingerprint", "chunk:delete:system_fingerprint"), "an optional member"),
+    ("adaptive", ("chunk:perturb:choices.[].delta.id",), "an opaque name that stays the same"),
+    (
+        "dria",
+        ("models:perturb:object", "models:perturb:data.[].object"),
+        "the page shows no member of the list but its ids",
+    ),
     ("openai", ("body:empty:*.custom.input",), "the input of a custom tool is any text"),
 )
 

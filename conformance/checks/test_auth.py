@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from conformance.wire.exchange import Exchange
 
 WRONG_KEY = "chat-conformance-no-such-key"
+UNAUTHORIZED = 401
 
 
 def _refused(chat: Chat, cause: str, exchange: Exchange) -> None:
@@ -94,3 +95,12 @@ def test_key_not_echoed(exchange: Exchange) -> None:
         raise Mismatch(
             "an answer without the key that was sent", f"the key in {', '.join(places)}: {brief(exchange)}", exchange
         )
+
+
+@oracle("auth.challenge")
+def test_challenge(exchange: Exchange) -> None:
+    """A refusal with 401 says in WWW-Authenticate how to do better."""
+    if exchange.status != UNAUTHORIZED:
+        raise NotApplicable("no answer with 401 was seen")
+    if not (exchange.header("www-authenticate") or "").strip():
+        raise Mismatch("a challenge in the header WWW-Authenticate", "none", exchange)

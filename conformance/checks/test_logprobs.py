@@ -148,16 +148,17 @@ def _misspelt(entry: Json) -> Iterator[str]:
 def test_top_count(chat: Chat, explore: Explorer) -> None:
     """Every position has at most top_logprobs alternatives, and some where some were asked for, from 0 to 20."""
     shown_any = [_counted(chat, top) for top in (0, MOST)]
+    shown_any.append(_counted(chat, MOST, stream=True))
     if explore.examples > 1:
         explore(st.integers(1, MOST - 1), lambda top: shown_any.append(_counted(chat, top)))
     if not any(shown_any):
         raise Inconclusive("every request with top_logprobs was refused, or brought no log probabilities")
 
 
-def _counted(chat: Chat, top: int) -> bool:
+def _counted(chat: Chat, top: int, *, stream: bool = False) -> bool:
     """Whether the target answered with that many alternatives at most; a refusal, or no token at all, shows nothing."""
     try:
-        reply = _scored(chat, top=top)
+        reply = _scored(chat, top=top, stream=stream)
     except Inconclusive:
         return False
     for choice in reply.choices:

@@ -14,6 +14,7 @@ from conformance.verdict import Inconclusive, Mismatch
 if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.explore import Explorer
+    from conformance.reply import Reply
     from conformance.wire.exchange import Exchange
 
 Json = dict[str, Any]
@@ -219,6 +220,33 @@ def test_empty_messages(chat: Chat) -> None:
 def test_empty_messages_safe(chat: Chat) -> None:
     """An empty list of messages is answered or refused, never a server error."""
     chat.survived(chat.post(chat.body([])))
+
+
+@check("request.null-is-absent")
+def test_null_is_absent(chat: Chat) -> None:
+    """The fields that may be null, all null at once, mean what they mean when they are left out."""
+    root = chat.dialect.schemas["request"]
+    fields = [name for name in root["properties"] if name != chat.limit and _nullable(chat, name)]
+    plain, nulls = chat.plain(), chat.accepted(chat.post(chat.body() | dict.fromkeys(fields)))
+    for what in ("prompt_tokens", "choices", "finish reason", "log probabilities"):
+        given, wanted = _sides(nulls)[what], _sides(plain)[what]
+        if given != wanted:
+            raise Mismatch(f"{what}: {wanted}, as without {', '.join(fields)}", f"{given}", nulls.exchange)
+
+
+def _nullable(chat: Chat, name: str) -> bool:
+    root = chat.dialect.schemas["request"]
+    return any(valid(root, spot.rule, None) and _offered(chat, spot) for spot in _own(chat, name))
+
+
+def _sides(reply: Reply) -> dict[str, object]:
+    """What two answers to the same request have in common."""
+    return {
+        "prompt_tokens": reply.count("prompt_tokens"),
+        "choices": len(reply.choices),
+        "finish reason": reply.finish,
+        "log probabilities": any(choice.logprobs for choice in reply.choices),
+    }
 
 
 @check("request.stream-default", smoke=True)

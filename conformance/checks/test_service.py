@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 SERVER_ERROR = 500
+METHOD_NOT_ALLOWED = 405
 EXPECTATION_FAILED = 417
 NOT_OFFERED = (404, 405)
 GUARDED = (401, 403)
@@ -223,6 +224,15 @@ def test_content_coding(exchange: Exchange) -> None:
         raise Mismatch(f"a body in the coding {coding}", f"{exchange.error}", exchange)
     if coding not in UNPACKED and (exchange.json is not None or exchange.body.startswith(b"data:")):
         raise Mismatch(f"a body in the coding {coding}", f"plain text: {brief(exchange)}", exchange)
+
+
+@oracle("service.allow-listed")
+def test_allow_listed(exchange: Exchange) -> None:
+    """A refusal with 405 lists the methods that are allowed in the header Allow."""
+    if exchange.status != METHOD_NOT_ALLOWED:
+        raise NotApplicable("no answer with 405 was seen")
+    if exchange.header("allow") is None:
+        raise Mismatch("the header Allow", "none", exchange)
 
 
 @oracle("service.no-server-error")
