@@ -217,6 +217,12 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "an empty id": saying(calls(lambda call: call.update(id=""))),
         "no type": saying(calls(lambda call: call.pop("type"))),
     },
+    "tools.offered-only": {
+        "a function that nobody offered": saying(calls(lambda call: call["function"].update(name="drop_tables"))),
+        "the same in a stream": streaming(
+            pieces(lambda _, piece: piece["function"].get("name") and piece["function"].update(name="drop_tables"))
+        ),
+    },
     "tools.arguments-valid": {
         "cut arguments": saying(calls(arguments('{"city": "Par'))),
         "doubled arguments": saying(calls(arguments('{"city": "Paris"}{"city": "Paris"}'))),

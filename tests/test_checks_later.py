@@ -24,6 +24,7 @@ from conformance.chat import Chat
 from conformance.explore import Explorer
 from conformance.profile import Profile
 from conformance.registry import info
+from conformance.reply import read
 from conformance.target import Target
 from conformance.verdict import Conclusion, Inconclusive, Mismatch, NotApplicable, Untested
 from conformance.wire.client import Client, Timeouts
@@ -61,6 +62,7 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
     if inspect.isfunction(function) and (mark := info(function)) is not None
 }
 MUTANTS = 6
+OFFER = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("get_weather", "get_time")]
 LEVERS = ("no_credit", "limited", "forbidden")
 ROOT = Path(__file__).parents[1]
 PROFILE = Profile(
@@ -113,9 +115,14 @@ def judge(check_id: str, alter: Alter, *, profile: Profile = PROFILE, examples: 
     dialect = "adaptive" if name.startswith(ADAPTIVE) else TEXT_DIALECT.get(name, "openai")
     with Service(alter) as service:
         chat = talking_to(service, dialect, profile)
-        given = {"chat": chat, "explore": Explorer(1, examples), "path": argument.removesuffix("]")}
         function = FUNCTIONS[name]
-        function(**{p: given[p] for p in inspect.signature(function).parameters})
+        wanted = inspect.signature(function).parameters
+        if "reply" in wanted:  # an oracle on calls: it looks at what comes when one is asked for, whole and streamed
+            for stream in (False, True):
+                function(read(chat.post(chat.body(tools=OFFER, tool_choice="required", stream=stream))))
+            return
+        given = {"chat": chat, "explore": Explorer(1, examples), "path": argument.removesuffix("]")}
+        function(**{name: given[name] for name in wanted})
 
 
 def _usage_at_the_end(_: Json, chunks: list[Json]) -> list[Json]:
@@ -184,7 +191,7 @@ LEGAL: dict[str, dict[str, Alter]] = {
     },
     "logprobs.values": {
         "a token of half a character": scored(lambda token: token.update({"token": "\\xf0", "bytes": [240]})),
-        "certainty": scored(lambda token: token.update(logprob=0)),
+        "certainty": scored(lambda token: token.update(logprob=0, top_logprobs=[])),
     },
     "logprobs.absent-unasked": {"no key at all": saying(lambda _, choice: choice.pop("logprobs"))},
     "models.list": {"more members": listing({**model(MODEL), "permission": [], "root": MODEL, "parent": None})},
