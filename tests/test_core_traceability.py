@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.catalogue import checks, page
+from conformance.catalogue import checks, page, summary
 from conformance.registry import split
 from dialects import known, load
 
@@ -39,6 +39,13 @@ def test_the_page_in_the_documentation_is_the_generated_one(name: str) -> None:
     assert written.read_text(encoding="utf-8") == page(load(name)), (
         "python -m conformance requirements --write docs/requirements"
     )
+
+
+def test_the_table_of_all_dialects_is_the_generated_one() -> None:
+    if not PAGES.is_dir():
+        pytest.skip("no checkout: the pages are not part of the wheel")
+    written = (PAGES / "README.md").read_text(encoding="utf-8")
+    assert written == summary(map(load, known())), "python -m conformance requirements --write docs/requirements"
 
 
 def test_every_check_says_in_one_sentence_what_is_expected() -> None:
