@@ -1,26 +1,43 @@
-"""`python -m loadtest list`: the scenarios, one a line."""
+"""python -m loadtest list | show SCENARIO: the scenarios, or one of them. Load is made by locust -f loadtest/locustfile.py."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
+from typing import NoReturn
 
 from loadtest import UsageError, scenarios
 from loadtest.schedule import expected
 
-USAGE = "usage: python -m loadtest list | show SCENARIO"
+USAGE = 4
 
 
-def main(arguments: list[str]) -> int:
-    """Print the scenarios, or one of them as JSON; 0, or 4 for a wrong call."""
-    if arguments == ["list"]:
-        for name in scenarios.known():
-            row = scenarios.load(name)
-            print(f"{name:14} {row.seconds:6g} s {expected(row.stages):7.0f} requests  {row.title}")
-        return 0
-    if arguments[:1] == ["show"] and len(arguments[1:]) == 1:
-        return _show(arguments[1])
-    sys.stderr.write(USAGE + "\n")
-    return 4
+def main(arguments: list[str] | None = None) -> int:
+    """Print the scenarios, or one of them; 0, or 4 for a wrong call."""
+    options = _options(arguments)
+    if options.what == "show":
+        return _show(options.scenario)
+    for name in scenarios.known():
+        row = scenarios.load(name)
+        print(f"{name:14} {row.seconds:6g} s {expected(row.stages):7.0f} requests  {row.title}")
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the exit code that every usage error here has."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _Parser(prog="python -m loadtest", description=__doc__)
+    commands = parser.add_subparsers(dest="what", required=True, metavar="list | show")
+    commands.add_parser("list", help="every scenario in a line")
+    commands.add_parser("show", help="what a scenario sends").add_argument("scenario")
+    return parser.parse_args(arguments)
 
 
 def _show(name: str) -> int:
@@ -28,11 +45,14 @@ def _show(name: str) -> int:
         row = scenarios.load(name)
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
-        return 4
+        return USAGE
     for field, value in row.table().items():
         print(f"{field} = {value!r}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # whoever reads the list has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

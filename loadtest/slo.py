@@ -85,6 +85,8 @@ def _objective(text: str) -> Objective:
         return _rate(text, name, compare, number, unit)
     metric, _, statistic = name.rpartition("_")
     metric = {"ttft": "ttft_content"}.get(metric, metric)
+    if {"ttft": "ttft_content"}.get(name, name) in METRICS:
+        raise UsageError(f"--slo: {text!r}: {name!r} needs a statistic: {name}_p99, one of _{', _'.join(STATISTICS)}")
     if metric not in METRICS or statistic not in STATISTICS:
         raise UsageError(
             f"--slo: {text!r}: metric {name!r} is unknown; known are ttft, {', '.join(METRICS)} "

@@ -1,0 +1,36 @@
+"""`python -m loadtest`: the scenarios for people, and the exit codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadtest import UsageError, scenarios
+from loadtest.__main__ import main
+from loadtest.slo import parse
+
+
+def test_every_scenario_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(scenarios.known())
+
+
+def test_a_scenario_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "chat"]) == 0
+    assert "name = 'chat'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 4), (["lisst"], 4), (["show"], 4)])
+def test_help_is_no_error_and_a_wrong_call_is(arguments: list[str], code: int) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == code
+
+
+def test_an_unknown_scenario_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "nope"]) == 4
+    assert "known are burst, chat" in capsys.readouterr().err
+
+
+def test_an_objective_without_a_statistic_says_how_to_name_one() -> None:
+    with pytest.raises(UsageError, match="'ttft' needs a statistic: ttft_p99"):
+        parse(["ttft<5ms"])
