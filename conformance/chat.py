@@ -72,7 +72,9 @@ class Chat:
         data = (
             body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         )
-        target = self.target if key is None else dataclasses.replace(self.target, key=key)
+        target = self.target
+        if key is not None:
+            target = dataclasses.replace(target, key=key, key_env=self.profile.source(key))
         request = target.request(path or self.path, data)
         return self.client.send(dataclasses.replace(request, headers=_replaced(request.headers, headers or {})), **send)
 

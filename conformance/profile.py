@@ -65,6 +65,10 @@ class Profile:
         name = self.keys.get(lever)
         return os.environ.get(name) if name else None
 
+    def source(self, key: str) -> str:
+        """The environment variable that holds a lever's key; "" for a key that was made up."""
+        return next((name for name in self.keys.values() if os.environ.get(name) == key), "")
+
 
 def load(path: str | None, needs: Iterable[str] = ()) -> Profile:
     """The profile in that file, or an empty one. `needs` are capabilities that the dialect names beside the usual ones."""

@@ -67,7 +67,7 @@ class Target:
             headers.append(("content-type", "application/json"))
         if self.key:
             headers.append(("authorization", f"Bearer {self.key}"))
-        return Request(method, self.at(path), tuple(headers), body, self.key)
+        return Request(method, self.at(path), tuple(headers), body, self.key, self.key_env)
 
 
 def accepts_connections(url: str, patience: float) -> bool:

@@ -170,7 +170,7 @@ def _replay(options: argparse.Namespace) -> int:
     key = os.environ.get(options.key_env)
     _say(f"sending {one.id} again: {one.method} {one.url}")
     old, new = replay.recorded(one), replay.send(one, key, options.timeout)
-    _side_by_side(old, new, (key,) if key else ())
+    _side_by_side(old, new, tuple(filter(None, (key, replay.sent_key(one, key)))))
     if new.status is None and old.status is not None:
         return _refused(f"no answer came: {new.error}")
     return _replayed(report, options.id, replay.compared(replay.shape(old), replay.shape(new)))

@@ -9,6 +9,7 @@ target now answers differently. Redirects are shown and not followed, so the key
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 OURS = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
+OWN = "CHAT_API_KEY"
 PLACEHOLDER = re.compile(r"\$\{?[A-Z_][A-Z0-9_]*\}?")
 LARGEST = 10_000_000
 
@@ -85,15 +87,27 @@ def send(one: ExchangeRecord, key: str | None, timeout: float) -> Answer:
 def request_headers(one: ExchangeRecord, key: str | None) -> tuple[tuple[str, str], ...]:
     """The recorded headers, with the key where the run's own key was masked. Raises ReportError when it is missing.
 
-    The curl line tells whose key was masked: it holds a variable where the run's own key was sent. A masked key that was
-    wrong on purpose is sent as the mask, which is as wrong.
+    The curl line tells whose key was masked: it holds a variable where the run's own key was sent, and another one where
+    a lever's was. A masked key that was wrong on purpose is sent as the mask, which is as wrong.
     """
-    own = PLACEHOLDER.search(one.curl) is not None
+    name = _variable(one)
+    key = sent_key(one, key)
     kept = [(name, value) for name, value in one.request_headers if name.lower() not in OURS]
-    masked = own and any(_masked(*pair) for pair in kept)
+    masked = name is not None and any(_masked(*pair) for pair in kept)
     if masked and not key:
-        raise ReportError(f"exchange {one.id} was sent with a key; set CHAT_API_KEY (or name another with --key-env)")
+        raise ReportError(f"exchange {one.id} was sent with a key; set {name} (or name another with --key-env)")
     return tuple((n, v.replace(MASK, key) if masked and key and _masked(n, v) else v) for n, v in kept)
+
+
+def sent_key(one: ExchangeRecord, key: str | None) -> str | None:
+    """The key that the request is sent with: the run's own, or that of a lever, from the variable that its line names."""
+    name = _variable(one)
+    return key if name in (None, OWN) else os.environ.get(name)
+
+
+def _variable(one: ExchangeRecord) -> str | None:
+    found = PLACEHOLDER.search(one.curl)
+    return found[0].strip("${}") if found else None
 
 
 def recorded(one: ExchangeRecord) -> Answer:

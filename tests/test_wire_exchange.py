@@ -241,6 +241,15 @@ def test_bash_takes_the_key_from_the_environment(recorder: Loopback, key: str) -
     assert arrived.header("x-api-key") == key
 
 
+def test_a_key_that_was_made_up_stands_in_the_line_and_a_levers_is_taken_from_its_own_variable() -> None:
+    headers = (("authorization", "Bearer some-wrong-key"),)
+    made_up = request(key="some-wrong-key", key_env="", headers=headers)
+    lever = request(key="some-wrong-key", key_env="KEY_WITHOUT_CREDIT", headers=headers)
+
+    assert "'authorization: Bearer some-wrong-key'" in exchange(sent=made_up).curl()
+    assert '"authorization: Bearer ${KEY_WITHOUT_CREDIT}"' in exchange(sent=lever).curl()
+
+
 @needs_curl
 def test_bash_sends_the_headers_that_were_sent_and_no_content_type_of_its_own(recorder: Loopback) -> None:
     sent = request(url=f"{recorder.url}/v1", headers=(("x-odd", "it's $5"), ("x-empty", "")))

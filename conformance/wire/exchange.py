@@ -24,13 +24,18 @@ LONGEST_ARGUMENT = 100_000  # the system's limit is 128 KiB
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was sent. `key` is the secret in use, kept apart so that it can be struck from every record."""
+    """What was sent. `key` is the secret in use, kept apart so that it can be struck from every record.
+
+    `key_env` is the environment variable that a shell takes it from, where that is not the target's; "" for a key that
+    was made up, which is no secret and stands in the line as it is.
+    """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     key: str | None = None
+    key_env: str | None = None
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
         """The body as JSON, or None when it is none."""
@@ -123,7 +128,8 @@ class Exchange:
 
     def curl(self, key_env: str = "CHAT_API_KEY") -> str:
         """A shell line that sends this request again, with the key taken from the environment."""
-        key = self.request.key
+        key_env = key_env if self.request.key_env is None else self.request.key_env
+        key = self.request.key if key_env else None
         method = "--head" if self.request.method == "HEAD" else f"-X {self.request.method}"
         parts = ["curl -sS -N -i -g", method, shlex.quote(_struck(self.request.url, key))]
         for name, value in self.request.headers:
