@@ -10,6 +10,7 @@ __all__ = ["VARIATIONS"]
 
 VARIATIONS = Catalogue()
 Json = dict[str, Any]
+Head = tuple[int, dict[str, str]]
 SLOW_START = 0.3  # seconds
 
 
@@ -81,10 +82,41 @@ def slow_start(_: float, __: object) -> float:
 
 
 @VARIATIONS.at("head")
-def other_charset_form(head: tuple[int, dict[str, str]], _: object) -> tuple[int, dict[str, str]]:
+def other_charset_form(head: Head, _: object) -> Head:
     """Content types with a charset where there was none, without where there was one."""
     kind, _, parameters = head[1]["content-type"].partition(";")
     return head[0], {**head[1], "content-type": kind if parameters else f"{kind}; charset=utf-8"}
+
+
+@VARIATIONS.at("frame")
+def empty_comments(frame: bytes, _: object) -> bytes:
+    """An empty comment and a second blank line around every event."""
+    return b":\n" + frame + b"\n"
+
+
+@VARIATIONS.at("head")
+def media_type_case(head: Head, _: object) -> Head:
+    """The value of Content-Type in another case; media types are compared without regard to it (RFC 9110, 8.3.1)."""
+    kind, semicolon, parameters = head[1]["content-type"].partition(";")
+    return head[0], {**head[1], "content-type": f"{kind.title()}{semicolon}{parameters}"}
+
+
+@VARIATIONS.at("head")
+def connection_closed(head: Head, _: object) -> Head:
+    """The connection ends with every answer."""
+    return head[0], {**head[1], "connection": "close"}
+
+
+@VARIATIONS.at("chunks")
+def empty_deltas(chunks: list[Json], _: object) -> list[Json]:
+    """Before a chunk that says something comes one whose delta says nothing."""
+    made: list[Json] = []
+    for chunk in chunks:
+        if chunk["choices"] and all(set(choice["delta"]) == {"content"} for choice in chunk["choices"]):
+            silent = [{k: v for k, v in c.items() if k != "logprobs"} for c in chunk["choices"]]
+            made.append({**chunk, "choices": [{**choice, "delta": {"content": ""}} for choice in silent]})
+        made.append(chunk)
+    return made
 
 
 def _reversed(value: Any) -> Any:  # noqa: ANN401 - any JSON value

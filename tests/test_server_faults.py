@@ -212,12 +212,12 @@ def test_a_legal_variation_changes_nothing_that_is_said(server: Server, variatio
 
     assert (plainly.status_code, stream.status_code) == (200, 200)
     assert (expected, expected) == (plainly.json()["choices"][0]["message"]["content"], text(said(stream)))
-    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.headers["content-type"].lower().startswith("text/event-stream")
 
 
 def test_every_variation_changes_the_bytes_or_their_timing() -> None:
     fields: Json = {"content": "Repeat exactly: é", "temperature": 0, "seed": 1}
-    unseen = {"split-writes", "slow-start"}  # these change when bytes come, not which
+    unseen = {"split-writes", "slow-start", "connection-closed"}  # these change when bytes come, or another header
     with running("--control") as server:
         for variation in VARIATIONS.all.keys() - unseen:
             switch(server, vary=[])

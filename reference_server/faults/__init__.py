@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from reference_server.faults import answers, chat, errors, frames, request, service, stream, tools, usage  # noqa: F401 - they register
+from reference_server.faults import (  # noqa: F401 - they register
+    answers,
+    chat,
+    chunks,
+    errors,
+    fields,
+    frames,
+    keys,
+    models,
+    request,
+    service,
+    stream,
+    text,
+    tools,
+    transport,
+    usage,
+)
 from reference_server.faults.catalogue import FAULTS, broken, requirements
 from reference_server.faults.names import means
 
