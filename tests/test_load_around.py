@@ -45,6 +45,17 @@ def test_a_wrong_command_is_a_usage_error(words: list[str]) -> None:
     assert done.stderr
 
 
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_goes_to_standard_output_and_is_no_error(option: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest", option], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ("list", "show SCENARIO", "locust -f loadtest/locustfile.py"):
+        assert word in done.stdout
+
+
 def test_the_tab_shows_latencies_rates_and_lateness_under_its_columns() -> None:
     body = extended(b'{"stats": [1]}', tally_of(*(outcome(n) for n in range(20))))
 

@@ -3,7 +3,7 @@
     python benchmarks/load/compare.py [--streams 512] [--rounds 20] [--repeat 3] [--clients product,rust,HttpUser,...]
 
 Needs rustc, two cores, root for real-time priority (works without, with more noise). Peers that are not installed are left out:
-aiohttp and the file of VLLM_FILE for vllm. Each client runs --repeat times, in turn; the medians are printed.
+aiohttp and the file of VLLM_FILE for vllm. PEER_PYTHON may name the interpreter of another environment that holds them. Each client runs --repeat times, in turn; the medians are printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLUMNS = ("ttft_p50", "ttft_p99", "itl_p50", "itl_p99", "of_ideal", "cpu_ms_per
 
 def available() -> dict[str, list[str]]:
     """Each client's command, {placeholders} left open; those that cannot run here are absent."""
-    python = sys.executable
+    python, library = sys.executable, [os.environ.get("PEER_PYTHON", sys.executable), str(PEERS / "library.py")]
     found = {
         "product": [],
         "rust": [str(rig.build("client")), "{port}", "{streams}", "{requests}"],
@@ -45,11 +45,11 @@ def available() -> dict[str, list[str]]:
             "{streams}",
         ],
         "FastHttpUser": [],
-        "openai": [python, str(PEERS / "library.py")],
-        "httpx": [python, str(PEERS / "library.py")],
+        "openai": library,
+        "httpx": library,
     }
     found["FastHttpUser"] = found["HttpUser"]
-    if find_spec("aiohttp"):
+    if find_spec("aiohttp") or "PEER_PYTHON" in os.environ:
         found["aiohttp"] = found["httpx"]
         if os.environ.get("VLLM_FILE"):
             found["vllm"] = found["httpx"]
