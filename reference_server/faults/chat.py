@@ -33,7 +33,7 @@ def finish_stop_at_limit(events: list[Event], _: object) -> list[Event]:
     return [Finish(event.choice, "stop") if _is_cut(event) else event for event in events]
 
 
-@FAULTS.at("events", every=("chat.text-clean[replacement]",))
+@FAULTS.at("events", every=("chat.text-clean[replacement]", "logprobs.present", "logprobs.streamed"))
 def replacement_char(events: list[Event], trail: Trail) -> list[Event]:
     """A character is lost on the way and U+FFFD stands in its place, once in every answer that is no JSON."""
     for at, event in enumerate(events):

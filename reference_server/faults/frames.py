@@ -25,7 +25,7 @@ def event_after_done(tail: list[bytes], _: object) -> list[bytes]:
     return [*tail, *tail]
 
 
-@FAULTS.at("head", every=("stream.content-type",))
+@FAULTS.at("head", every=(*NO_STREAM, "service.strict-json[syntax]"))
 def content_type_json_on_stream(head: Head, trail: Trail) -> Head:
     """Streams are announced as application/json."""
     return (head[0], {**head[1], "content-type": "application/json"}) if trail.order.stream else head

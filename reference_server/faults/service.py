@@ -36,7 +36,7 @@ def get_answers_500(refusal: Refusal, error: ApiError) -> Refusal:
     return replace(refusal, status=500) if error.cause == "method_not_allowed" else refusal
 
 
-@FAULTS.at("head", every=("service.json-content-type",))
+@FAULTS.at("head", every=("service.json-content-type", "sessions.streaming-typo"))
 def answer_as_text(head: Head, trail: Trail) -> Head:
     """Whole answers are announced as text/plain."""
     return head if trail.order.stream else (head[0], {**head[1], "content-type": "text/plain"})

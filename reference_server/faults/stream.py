@@ -60,13 +60,15 @@ def first_text_lost(chunks: list[Json], trail: Trail) -> list[Json]:
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.n-choices", "stream.finish-once", "stream.role-once"))
+@FAULTS.at(
+    "chunks", every=("stream.n-choices", "stream.finish-once not dria solidrust", "stream.role-once not solidrust")
+)
 def index_always_zero(chunks: list[Json], _: object) -> list[Json]:
     """Chunks of every choice say that they are of the first."""
     return [{**chunk, "choices": [_first(choice) for choice in chunk["choices"]]} for chunk in chunks]
 
 
-@FAULTS.at("chunks", every=("stream.role-first",))
+@FAULTS.at("chunks", every=("stream.role-first", "stream.field[choices.delta.role] in adaptive"))
 def role_missing(chunks: list[Json], _: object) -> list[Json]:
     """No delta has a role."""
     for choice in (choice for chunk in chunks for choice in chunk["choices"]):

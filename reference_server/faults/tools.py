@@ -88,6 +88,7 @@ def call_id_empty(events: Events, _: object) -> Events:
     every=(
         "clients.openai-python in aqueduct dos_ai openai",
         "tools.auto-no-crash",
+        "tools.offered-only",
         "tools.call-shape",
         "tools.named-choice",
         "tools.parallel",

@@ -39,7 +39,7 @@ def prompt_not_counted(body: Json, _: object) -> Json:
     every=(
         "usage.stream-once",
         "usage.stream-null-before in openai",
-        "usage.stream-own-chunk in openai",
+        "usage.stream-own-chunk",
     ),
 )
 def usage_twice(chunks: list[Json], _: object) -> list[Json]:
