@@ -42,10 +42,14 @@ def _replay(options: argparse.Namespace) -> int:
     from reports.model import ReportError
 
     try:
-        return told(options.report, options.id, options.dialect, options.profile)
+        lines, code = told(options.report, options.id, options.dialect, options.profile)
     except ReportError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
+    encoding = sys.stdout.encoding or "ascii"
+    for line in lines:
+        print(line.encode(encoding, "backslashreplace").decode(encoding))
+    return code
 
 
 def _options() -> argparse.Namespace:
@@ -59,7 +63,9 @@ def _options() -> argparse.Namespace:
     replay.add_argument("report", metavar="REPORT", help="report.json, or the folder that holds it")
     replay.add_argument("id", metavar="ID", nargs="?", help="a requirement or a check (default: all)")
     replay.add_argument("--dialect", metavar="NAME|PATH", help="whose document decides (default: the run's)")
-    replay.add_argument("--profile", metavar="FILE", help="the target's profile (default: the run's, where it still is)")
+    replay.add_argument(
+        "--profile", metavar="FILE", help="the target's profile (default: the run's, where it still is)"
+    )
     return parser.parse_args()
 
 
