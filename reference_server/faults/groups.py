@@ -87,7 +87,6 @@ UNREADABLE = (
     "clients.openai-python-stream",
     "sessions.ttft-budget",
     "structured_output.streamed",
-    "tools.arguments-valid not dos_ai openai",
     "tools.named-choice",
     "tools.required-choice",
     "usage.stream-on-request",
