@@ -13,8 +13,6 @@ UNKILLED: dict[str, str] = {
     "chat.default-max-tokens": "no engine here writes more than the documented default by itself",
     "chat.timeout-enforced": "the embedded engine is quicker than the shortest time that can be asked for",
     "clients.openai-node": "the matrix runs without Node",
-    "limits.rate-limited": "a 503 in place of 429 is seen by service.no-server-error alone",
-    "request.json-spelling": "a body is altered after it is parsed, when its spelling is gone",
     "sampling.seed-repeats": "a target that never repeats itself is not blamed for its seed",
     "service.alive-after-errors": MEMORY,
     "service.allow-listed": NO_PLACE,

@@ -138,8 +138,10 @@ def test_json_spelling(chat: Chat) -> None:
     """White space, the order of members and escaped characters change nothing."""
     body = chat.body()
     backwards = dict(reversed(body.items()))
+    messages_first = {"messages": body["messages"]} | body
     escaped = json.dumps(body).replace("Say", "\\u0053a\\u0079").replace('"messages"', '"\\u006dessages"')
-    for data in (json.dumps(backwards, indent=4), escaped, "\r\n\t " + json.dumps(body) + "\n\n"):
+    spelt = "\r\n\t " + json.dumps(body) + "\n\n"
+    for data in (json.dumps(backwards, indent=4), json.dumps(messages_first), escaped, spelt):
         chat.accepted(chat.post(data.encode()))
 
 

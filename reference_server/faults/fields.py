@@ -236,6 +236,14 @@ def completion_id_refused(asked: Json, _: object) -> Json:
     return _unless(asked, "messages", refused=any("completion_id" in said for said in _said(asked)))
 
 
+@FAULTS.at("asked", every=("request.json-spelling", "request.documented-examples in dos_ai"))
+def model_must_come_first(asked: Json, _: object) -> Json:
+    """A body whose first member is messages has no model."""
+    if next(iter(asked), None) == "messages":
+        raise ApiError("missing_field", "model: this field is required", "model")
+    return asked
+
+
 @FAULTS.at("asked", every=("sessions.streaming-typo",))
 def streaming_for_stream_refused(asked: Json, _: object) -> Json:
     """`streaming`, as the page itself once writes it, is refused."""

@@ -80,6 +80,12 @@ def retry_after_in_words(refusal: Refusal, _: object) -> Refusal:
     return _later(refusal, "soon")
 
 
+@FAULTS.at("refusal", every=("limits.rate-limited", "service.no-server-error not adaptive"))
+def rate_limited_answers_503(refusal: Refusal, error: ApiError) -> Refusal:
+    """Too many requests are told as an outage."""
+    return replace(refusal, status=503) if error.cause == "rate_limited" else refusal
+
+
 @FAULTS.at("refusal", every=("limits.retry-after-seconds",))
 def retry_after_zero(refusal: Refusal, _: object) -> Refusal:
     """Retry-After says to come back at once."""
