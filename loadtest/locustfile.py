@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 
@@ -24,19 +23,17 @@ from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
 import dialects
-from loadtest import UsageError, live, scenarios, slo
+from loadtest import UsageError, live
 from loadtest.calibrate import calibrate
+from loadtest.call import plan_of
 from loadtest.certificate import Conditions
 from loadtest.metrics import Tally
 from loadtest.plan import Plan
-from loadtest.preflight import CannotJudge, check, first_model, refuse_proxy
+from loadtest.preflight import CannotJudge, check
 from loadtest.result import Ended, exit_code, report
 from loadtest.samples import SampleFile, join
 from loadtest.user import Generator, StreamUser
 from reports.model import ReportError, utc_now, write
-
-if TYPE_CHECKING:
-    from argparse import Namespace
 
 log = logging.getLogger("loadtest")
 USAGE, CANNOT_JUDGE = 4, 2
@@ -76,55 +73,6 @@ def options(parser: Any) -> None:  # noqa: ANN401 - locust's argument parser
     add("--seed", type=int, default=0, metavar="N", help="the same seed sends the same prompts at the same times")
     add("--calibrate", action="store_true", help="first measure the generator's own error on this machine")
     add("--insecure", action="store_true", help="do not verify the target's certificate")
-
-
-def plan_of(asked: Namespace, host: str | None) -> Plan:
-    """The plan that the options describe. Raises UsageError."""
-    if not host:
-        raise UsageError("--host: the target's URL is missing")
-    dialect = _dialect(asked.dialect)
-    scenario = scenarios.load(asked.scenario).paced(
-        _number("--rate", asked.rate), _number("--run-time", asked.run_time)
-    )
-    terms = [o.text for o in (slo.read_file(asked.slo_file) if asked.slo_file else ())]
-    terms += [o.text for o in (slo.parse(asked.slo) if asked.slo else ())]
-    key = os.environ.get(asked.key_env)
-    plan = Plan(
-        url=host,
-        dialect=dialect,
-        scenario=scenario,
-        model=asked.model or dialect.models.example,
-        seed=asked.seed,
-        closed=asked.closed_loop,
-        requests=None if asked.requests in {None, ""} else int(asked.requests),
-        slo=tuple(terms),
-        key=key,
-        key_env=asked.key_env,
-        insecure=asked.insecure,
-    )
-    refuse_proxy(plan.origin)
-    if asked.model:
-        return plan
-    return replace(plan, model=first_model(host, dialect, key, insecure=asked.insecure))
-
-
-def _number(name: str, value: Any) -> float | None:  # noqa: ANN401 - the web UI's form sends text
-    if value in {None, ""}:
-        return None
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise UsageError(f"{name}: {value!r} is no number") from error
-    if not 0 < number < float("inf"):
-        raise UsageError(f"{name}: {value!r} must be above 0")
-    return number
-
-
-def _dialect(name: str) -> dialects.Dialect:
-    try:
-        return dialects.load(name)
-    except dialects.DialectError as error:
-        raise UsageError(f"--dialect: {error}") from error
 
 
 class Conductor:

@@ -63,7 +63,7 @@ THEIRS: dict[str, tuple[str, ...]] = {
     "torch": ("reference_server.engine.sglang_cpu",),
     "transformers": ("reference_server.engine.sglang_cpu",),
     "tokenizers": ("reference_server.engine.sglang_cpu",),
-    "gevent": ("loadtest.user", "loadtest.locustfile"),
+    "gevent": ("loadtest.reader", "loadtest.user", "loadtest.locustfile"),
     "locust": ("loadtest.user", "loadtest.locustfile"),
     "flask": ("loadtest.locustfile",),
     "geventhttpclient": ("loadtest.head",),

@@ -16,8 +16,8 @@ import rig
 NAPLESS = """
 import sys
 sys.path.insert(0, {root!r})
-import loadtest.user
-loadtest.user.NAP_FROM = 1 << 30
+import loadtest.reader
+loadtest.reader.NAP_FROM = 1 << 30
 from loadtest.locustfile import *
 """
 STREAMS, REQUESTS = 512, 512 * 16
