@@ -31,6 +31,7 @@ PAGE_LIMIT = 2_900_000
 SCALES = (1.0, 0.7, 0.4, 0.2, 0.08, 0.02)
 TEMPLATES = Path(__file__).with_name("templates")
 STRIP_WIDTH = 1000
+LISTED = 12
 POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -99,7 +100,7 @@ def _conformance(report: Report, result: GateResult, scale: float) -> str:
         headline=words.headline(report, result),
         took=words.took(report),
         failed=[r for r in report.requirements if r.id in result.failed],
-        sentences=[s for s in result.sentences if not s.endswith(" failed")],
+        sentences=[_brief(s) for s in result.sentences if not s.endswith(" failed")],
         levels=[(level, words.tally(r for r in report.requirements if r.level == level)) for level in LEVELS],
         tallies={name: words.tally(view.row for view in views) for name, views in chapters.items()},
         total=words.tally(report.requirements),
@@ -108,6 +109,12 @@ def _conformance(report: Report, result: GateResult, scale: float) -> str:
         limit=max(80, int(4000 * scale)),
         meanings=words.MEANINGS,
     )
+
+
+def _brief(sentence: str) -> str:
+    """The sentence with no more than a dozen of the rows that it lists: all stand below."""
+    parts = sentence.split(", ")
+    return sentence if len(parts) <= LISTED + 1 else f"{', '.join(parts[:LISTED])} and {len(parts) - LISTED} more"
 
 
 def _rows(report: Report, result: GateResult, scale: float) -> dict[str, RowView]:

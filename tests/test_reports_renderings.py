@@ -20,12 +20,12 @@ from rich.console import Console
 from reports.baseline import Baseline, Excuse
 from reports.charts import charts
 from reports.gate import WORDS, judge, rows_of
-from reports.html import PAGE_LIMIT
+from reports.html import PAGE_LIMIT, html
 from reports.matrix import matrix
 from reports.model import LEVELS, VERDICTS, Frame, LoadReport, Metric, Report, ReportError, Slo
 from reports.render import RENDERERS, rendered
 from reports.terminal import summarise
-from tests.report_samples import check, exchange, load_report, load_reports, report, reports, row
+from tests.report_samples import TARGET, check, exchange, load_report, load_reports, report, reports, row
 
 relaxed = settings(deadline=None, max_examples=60)
 MIXED = report(
@@ -394,3 +394,32 @@ def test_the_page_names_its_tool_and_how_long_the_run_took() -> None:
 
     assert "chat-conformance 0.1.0" in text
     assert "<dd>1 min 30 s</dd>" in text
+
+
+def test_the_top_of_the_page_lists_a_dozen_of_many_rows_and_counts_the_rest() -> None:
+    text = html(report(*(row(f"U-{n:02}", "untested") for n in range(40))))
+
+    assert "U-10, U-11 and 28 more</li>" in text
+    assert "U-12, U-13" not in text
+
+
+def test_columns_of_one_model_at_two_hosts_are_headed_by_their_hosts() -> None:
+    both = [report(row(), target=replace(TARGET, url=f"http://{host}/v1")) for host in ("a", "b")]
+
+    page = matrix(both)["index.html"]
+
+    assert page.count(">http://a/v1</button>") == page.count(">http://b/v1</button>") == 1
+    assert ">tiny</button>" not in page
+
+
+def test_each_of_several_runs_of_a_target_has_its_place_in_its_history() -> None:
+    runs = [
+        report(row(verdict=verdict), started=f"2026-11-2{n}T12:00:00Z") for n, verdict in enumerate(("fail", "pass"))
+    ]
+
+    files = matrix(runs[::-1])
+
+    (target,) = json.loads(files["matrix.json"])["targets"]
+    assert [one["result"] for one in target["history"]] == ["failed", "passed"]
+    assert json.loads(files[f"badges/{target['slug']}.json"])["message"] == target["result"] == "passed"
+    assert "passed" in files[f"badges/{target['slug']}.svg"]
