@@ -173,6 +173,13 @@ def test_dria_has_no_role_and_no_index_and_names_its_node(server: Server) -> Non
     assert answer["metadata"]["node_id"].startswith("node-")
 
 
+@pytest.mark.parametrize("member", ["name", "tool_call_id"])
+def test_a_member_of_a_message_that_dria_does_not_list_may_be_of_any_type(server: Server, member: str) -> None:
+    messages = [{"role": "user", "content": "Hello", member: 5}]
+
+    assert server.post("dria", messages=messages).status_code == 200
+
+
 def test_dos_ai_puts_usage_into_the_chunk_of_the_last_finish(server: Server) -> None:
     parts = chunks(server.post("dos_ai", stream=True, n=3, max_tokens=4))
 

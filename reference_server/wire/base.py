@@ -172,8 +172,17 @@ def _message(item: Json, field: str) -> Message:
     calls = tuple(_past_call(call, field) for call in item.get("tool_calls") or ())
     images = tuple(uri for part in (parts if isinstance(parts, list) else ()) if (uri := _image(part)) is not None)
     return Message(
-        item["role"], "".join(pieces), images, calls, call_id=item.get("tool_call_id"), name=item.get("name")
+        item["role"],
+        "".join(pieces),
+        images,
+        calls,
+        call_id=_said(item.get("tool_call_id")),
+        name=_said(item.get("name")),
     )
+
+
+def _said(value: Any) -> str | None:  # noqa: ANN401 - a member that the document may not list, so of any type
+    return value if isinstance(value, str) else None
 
 
 def _text(part: Any, field: str) -> str:  # noqa: ANN401 - any JSON value where a schema leaves parts open
