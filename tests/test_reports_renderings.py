@@ -134,6 +134,20 @@ def test_the_page_has_every_row_with_its_verdict(one: Report) -> None:
 
 @relaxed
 @given(one=reports())
+def test_the_page_s_table_has_the_counts_of_the_summary(one: Report) -> None:
+    table = rendered("html", one).partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [
+        re.findall(r'<td class="n(?: zero)? t-([a-z-]+)">(\d+)</td>', line)
+        for line in table.split("</tr>")
+        if "<tr>" in line
+    ]
+    found = [{verdict.replace("-", "_"): int(number) for verdict, number in pairs} for pairs in cells]
+
+    assert [one.summary[level] for level in LEVELS] == found
+
+
+@relaxed
+@given(one=reports())
 def test_sarif_has_a_rule_a_row_and_a_result_a_failure(one: Report) -> None:
     run = json.loads(rendered("sarif", one))["runs"][0]
 
