@@ -114,6 +114,8 @@ class Judge:
         if not self.applied[oracle_id] and self.chat is not None:
             outcome = self._attempt(lambda: function(self.chat), "")  # type: ignore[arg-type]
             self.inspect()
+            if outcome.verdict == "not-run" and not self.gone and oracle_id in self.excluded:
+                return self.found(oracle_id)  # it looked at all that came, and none was of its kind
             if not self.applied[oracle_id] and outcome.verdict != "pass":
                 return Outcome(
                     "inconclusive" if outcome.verdict == "fail" else outcome.verdict,

@@ -312,6 +312,18 @@ def test_an_oracle_that_breaks_is_our_own_error_and_never_the_targets(server: Lo
     assert outcome.reason == "the oracle chat.x itself failed: KeyError: 'nothing'"
 
 
+def test_an_oracle_that_found_nothing_of_its_kind_needs_no_request_when_none_is_left(server: Loopback) -> None:
+    def picky(_: Any) -> None:  # noqa: ANN401 - what the kind says
+        raise NotApplicable("no call")
+
+    court = Court(server, [Oracle("chat.y", "answer", picky)], requests=1)
+    court.check(court.chat.ask)
+    outcome = court.judge.watch(lambda chat: chat.ask(), "chat.y")
+    court.client.close()
+
+    assert (outcome.verdict, outcome.reason) == ("not-applicable", "no call")
+
+
 def test_an_oracle_that_saw_nothing_is_inconclusive_and_one_that_excludes_all_is_not_applicable(
     server: Loopback,
 ) -> None:
