@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alarms = [alarm for outcome in outcomes for alarm in _alarms(outcome, sound[outcome.job.dialect])]
     document = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m benchmarks.alarms", *sys.argv[1:]]),
         "seconds": round(time.time() - started),
         "depth": options.depth,
         "runs": len(outcomes),

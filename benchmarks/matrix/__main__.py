@@ -86,6 +86,7 @@ def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) 
     hit = [cell for cell in matrix if cell.declared]
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m benchmarks.matrix", *sys.argv[1:]]),
         "seconds": round(seconds),
         "faults": len({cell.fault for cell in matrix}),
         "runs": len(matrix),

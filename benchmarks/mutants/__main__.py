@@ -86,6 +86,7 @@ def _document(trials: list[Trial], seconds: float) -> dict[str, Any]:
             survivors.setdefault(trial.mutant.name, []).append(trial.dialect)
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m benchmarks.mutants", *sys.argv[1:]]),
         "seconds": round(seconds),
         "tried": len(trials),
         "effective": len(trials) - fates["without effect"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -71,7 +72,14 @@ def _summary(matrix: Json, mutants: Json, alarms: Json) -> Iterator[str]:
 
 def _row(what: str, count: int, of: int | str, command: str, found: Json) -> str:
     share = f" ({count / of:.1%})" if isinstance(of, int) and of else ""
-    return f"| {what} | {count}{share} | {of} | `python -m benchmarks.{command}`, {found['when'][:10]}, {found['seconds']} s |"
+    return (
+        f"| {what} | {count}{share} | {of} | `{_command(found, command)}`, {found['when'][:10]}, {found['seconds']} s |"
+    )
+
+
+def _command(found: Json, name: str) -> str:
+    """The command that wrote a file, without where it wrote to."""
+    return re.sub(r" --json \S+", "", found.get("command", f"python -m benchmarks.{name}"))
 
 
 def _faults(matrix: Json) -> Iterator[str]:
@@ -104,7 +112,7 @@ def _mutants(mutants: Json) -> Iterator[str]:
     yield "\nWhat was not noticed:\n"
     for name, where in sorted(mutants["survivors"].items()):
         yield f"- `{name}` ({', '.join(where)})"
-    yield "\nWhy the others are correct answers:\n"
+    yield "\nWhy the others are correct answers, as `benchmarks/mutants/equivalents.py` says, which was written after a look at each:\n"
     for reason, count in sorted(mutants["equivalents"].items(), key=lambda item: -item[1]):
         yield f"- {count}: {reason}"
     yield ""

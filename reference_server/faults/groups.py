@@ -50,6 +50,7 @@ NO_STREAM = (
     "limits.headers",
     "logprobs.absent-unasked",
     "logprobs.streamed",
+    "logprobs.top-count",
     "logprobs.values",
     "request.documented-examples",
     "service.concurrent-answers",
