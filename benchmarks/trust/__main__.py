@@ -26,6 +26,14 @@ that were spoiled on their way, and with correct servers that differ in whatever
 """
 
 
+# Faults that were tried and left out of the catalogue, as no check finds them in every dialect and every run.
+MISSED = (
+    ("every third whole answer has no text", "found by chance, and never in adaptive, dria and solidrust"),
+    ("after a client has hung up the next request fails", "found in three dialects"),
+    ("a time that the request allows is ignored", "not found: the embedded engine is too quick for the shortest time"),
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, write."""
     options = _parser().parse_args(arguments)
@@ -90,6 +98,11 @@ def _faults(matrix: Json) -> Iterator[str]:
         f"{matrix['variation_runs']} more runs were of the legal variations ({', '.join(matrix['variations']) or 'none'}), in which no\n"
         f"verdict may change; {len(matrix['false_alarms'])} did.\n"
     )
+    yield (
+        "What a fault declares was written after a look at what it turned red and at the document. So these figures say that the red checks\n"
+        "are the same each time and no others, not that somebody foretold them. Tried and left out, because no check finds them reliably:\n"
+    )
+    yield "\n".join(f"- {what}: {where}" for what, where in MISSED) + "\n"
     if matrix["different"]:
         yield "Where the red checks are not the declared ones:\n\n| Fault | Dialect | Not red | Red besides |\n|---|---|---|---|"
         for entry in matrix["different"]:

@@ -171,3 +171,11 @@ def _first(events: Events, trail: Trail, words: str) -> Events:
             made.append(Text(event.choice, words))
         made.append(event)
     return made
+
+
+@FAULTS.at("events", every=("chat.stop-cuts",))
+def stop_sequence_in_the_text(events: Events, trail: Trail) -> Events:
+    """A stop sequence, the last of the list, stands at the end of an answer that one ended."""
+    stops = trail.order.chat.stop
+    ended = any(isinstance(event, Finish) and event.reason == "stop" for event in events)
+    return before_finish(events, stops[-1]) if stops and ended else events
