@@ -1,57 +1,30 @@
-"""Each rendering holds to the schema that its format's own package publishes; the packages come from NODE_PATH.
-
-npm install ctrf har-schema        and NODE_PATH set to that node_modules (tox -e browser does both)
-"""
+"""Each rendering holds to the schema that its format's own package publishes (tests/published_schemas.py brings them)."""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from jsonschema import Draft202012Validator
-from jsonschema.validators import validator_for
-from referencing import Registry, Resource
 
-from reports.ctrf import ctrf
-from reports.har import har
-from tests.report_samples import HOSTILE, exchange, load_report, report, reports, row
+from reports.render import rendered
+from tests.published_schemas import Schemas, complaints, place
+from tests.report_samples import HOSTILE, exchange, load_report, load_reports, report, reports, row
 
 if TYPE_CHECKING:
     from reports.model import LoadReport, Report
 
-FOLDERS = [Path(name) for name in os.environ.get("NODE_PATH", "node_modules").split(os.pathsep) if name]
+KINDS = ("junit", "sarif", "ctrf", "har")
+relaxed = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=60
+)
 
 
-def package(name: str) -> Path:
-    found = next((folder / name for folder in FOLDERS if (folder / name).is_dir()), None)
-    if found is None:
-        pytest.skip(f"needs its schema: npm install {name}, and NODE_PATH set to that node_modules")
-    return found
-
-
-def read(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def ctrf_schema() -> Any:  # noqa: ANN401 - a jsonschema validator
-    schema = read(next(package("ctrf").glob("dist/ctrf-schema-*.json")))
-    return validator_for(schema, Draft202012Validator)(schema)
-
-
-@pytest.fixture(scope="module")
-def har_schema() -> Any:  # noqa: ANN401 - a jsonschema validator
-    schemas = [read(path) for path in sorted(package("har-schema").glob("lib/*.json"))]
-    registry: Registry[Any] = Registry()
-    for schema in schemas:
-        registry = registry.with_resource(schema["$id"], Resource.from_contents(schema))
-    whole = read(package("har-schema") / "lib" / "har.json")
-    return validator_for(whole)(whole, registry=registry)
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> Schemas:
+    return Schemas(place(tmp_path_factory.mktemp("schemas")))
 
 
 SAMPLES: dict[str, Report] = {
@@ -62,42 +35,58 @@ SAMPLES: dict[str, Report] = {
         exchanges=(exchange(body="".join(HOSTILE).encode("utf-8", "replace"), response_headers=(("x", HOSTILE[7]),)),),
     ),
     "no answer": report(row(verdict="error"), exchanges=(exchange(status=None, frames=(), error="connect: refused"),)),
+    "incomplete": report(row(verdict="not-run"), complete=False, reason="interrupted"),
     "empty": report(),
 }
 
 
-def complaints(schema: Any, text: str) -> list[str]:  # noqa: ANN401 - a jsonschema validator
-    return [f"{error.json_path}: {error.message}" for error in schema.iter_errors(json.loads(text))]
-
-
 @pytest.mark.parametrize("name", SAMPLES)
-def test_ctrf_is_valid(name: str, ctrf_schema: Any) -> None:  # noqa: ANN401 - a jsonschema validator
-    assert complaints(ctrf_schema, ctrf(SAMPLES[name])) == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_by_hand_is_valid(kind: str, name: str, schemas: Schemas) -> None:
+    assert complaints(schemas[kind], rendered(kind, SAMPLES[name])) == []
 
 
-def test_ctrf_of_a_load_report_is_valid(ctrf_schema: Any) -> None:  # noqa: ANN401 - a jsonschema validator
-    one: LoadReport = load_report()
-    assert complaints(ctrf_schema, ctrf(one)) == []
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_har_is_valid(name: str, har_schema: Any) -> None:  # noqa: ANN401 - a jsonschema validator
-    assert complaints(har_schema, har(SAMPLES[name])) == []
-
-
+@pytest.mark.parametrize("kind", KINDS)
+@relaxed
 @given(one=reports())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-def test_both_are_valid_for_any_report(one: Report, ctrf_schema: Any, har_schema: Any) -> None:  # noqa: ANN401
-    assert complaints(ctrf_schema, ctrf(one)) == []
-    assert complaints(har_schema, har(one)) == []
+def test_any_report_is_valid(kind: str, one: Report, schemas: Schemas) -> None:
+    assert complaints(schemas[kind], rendered(kind, one)) == []
 
 
-def test_the_schemas_see_what_is_wrong(ctrf_schema: Any, har_schema: Any) -> None:  # noqa: ANN401
-    one = replace(SAMPLES["passing"], started="2026-11-25T12:00:00Z")
-    broken = json.loads(ctrf(one))
-    broken["results"]["tests"][0]["status"] = "green"
-    archive = json.loads(har(one))
-    del archive["log"]["entries"][0]["timings"]
+@pytest.mark.parametrize("kind", ["junit", "sarif", "ctrf"])
+@relaxed
+@given(one=load_reports())
+def test_any_load_report_is_valid(kind: str, one: LoadReport, schemas: Schemas) -> None:
+    assert complaints(schemas[kind], rendered(kind, one)) == []
 
-    assert complaints(ctrf_schema, json.dumps(broken)) != []
-    assert complaints(har_schema, json.dumps(archive)) != []
+
+def test_a_load_report_by_hand_is_valid(schemas: Schemas) -> None:
+    assert [complaints(schemas[kind], rendered(kind, load_report())) for kind in ("junit", "sarif", "ctrf")] == [[]] * 3
+
+
+def test_the_json_schemas_see_what_is_wrong(schemas: Schemas) -> None:
+    one = SAMPLES["failing"]
+    ctrf = json.loads(rendered("ctrf", one))
+    ctrf["results"]["tests"][0]["status"] = "green"
+    har = json.loads(rendered("har", one))
+    del har["log"]["entries"][0]["timings"]
+    sarif = json.loads(rendered("sarif", one))
+    sarif["runs"][0]["results"][0]["level"] = "fatal"
+
+    for kind, broken in (("ctrf", ctrf), ("har", har), ("sarif", sarif)):
+        assert complaints(schemas[kind], json.dumps(broken)) != []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead"),
+    [
+        (r"<testcase ", '<testcase level="MUST" '),
+        (r'(<testsuite name="[^"]*") tests="\d+"', r"\1"),
+        (r"<failure", "<properties/><failure"),
+    ],
+)
+def test_the_schema_of_junit_sees_what_is_wrong(pattern: str, instead: str, schemas: Schemas) -> None:
+    text, times = re.subn(pattern, instead, rendered("junit", SAMPLES["failing"]))
+
+    assert times
+    assert complaints(schemas["junit"], text) != []
