@@ -31,16 +31,19 @@ PRIVATE = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Server:
-    """The server under test. `alter` puts faults and variations in force; `url(dialect)` is a target."""
+    """The server under test. `alter` puts faults and variations in force; `url(dialect)` is a target.
 
-    def __init__(self, *options: str) -> None:
+    `module` is what serves: the reference server, or one that takes its options.
+    """
+
+    def __init__(self, *options: str, module: str = "reference_server") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="conformance-matrix-")
         keys = Path(self._folder.name) / "keys.toml"
         keys.write_text(_keys(), encoding="utf-8")
         command = [
             sys.executable,
             "-m",
-            "reference_server",
+            module,
             "--port",
             "0",
             "--control",
