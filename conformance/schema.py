@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jsonschema import Draft202012Validator
 
@@ -21,7 +21,11 @@ __all__ = ["DELETE", "Spot", "branches", "place", "resolve", "sample", "spots", 
 Json = dict[str, Any]
 Way = list[tuple[str, tuple[Json, bool]]]
 DELETE: Any = object()
+K = TypeVar("K")
+V = TypeVar("V")
 BRANCHES = ("anyOf", "oneOf")
+MOST_KEPT = 2000  # of each kind below; the oldest goes first
+LONGEST_KEPT = 2000  # characters of a value whose verdict is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,13 @@ class Spot:
 
 def spots(root: Json, field: str) -> list[Spot]:
     """Every place of the dotted field. Empty where the schema has no such field."""
-    found = [Spot((), root)]
-    for step in field.split("."):
-        found = [deeper for spot in found for deeper in _step(root, spot, step)]
-    return found
+    known = SPOTS.get((id(root), field))
+    if known is None:
+        found = [Spot((), root)]
+        for step in field.split("."):
+            found = [deeper for spot in found for deeper in _step(root, spot, step)]
+        known = _keep(SPOTS, (id(root), field), (root, found))
+    return list(known[1])
 
 
 def resolve(root: Json, node: Json) -> Json:
@@ -100,8 +107,14 @@ def types(node: Json) -> tuple[str, ...]:
 
 def valid(root: Json, node: Json, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether the value satisfies the node."""
-    rules = {**{k: v for k, v in root.items() if k == "$defs"}, **node}
-    return Draft202012Validator(rules, format_checker=Draft202012Validator.FORMAT_CHECKER).is_valid(value)
+    judge = _judge(root, node)
+    text = json.dumps(value)
+    verdict = judge.verdicts.get(text)
+    if verdict is None:
+        verdict = judge.validator.is_valid(value)
+        if len(text) <= LONGEST_KEPT:
+            _keep(judge.verdicts, text, verdict)
+    return verdict
 
 
 def sample(root: Json, node: Json) -> Any:  # noqa: ANN401 - any JSON value
@@ -128,6 +141,37 @@ def place(root: Json, body: Json, spot: Spot, value: Any) -> Json:  # noqa: ANN4
     else:
         holder[last] = copy.deepcopy(value)
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The validator of a node and what it said. Holds the node, so that its id stays its own."""
+
+    root: Json
+    node: Json
+    validator: Draft202012Validator
+    verdicts: dict[str, bool]
+
+
+SPOTS: dict[tuple[int, str], tuple[Json, list[Spot]]] = {}
+JUDGES: dict[tuple[int, int], _Judge] = {}
+
+
+def _judge(root: Json, node: Json) -> _Judge:
+    """The judge of a node; made once, as the same few nodes are asked for each value of each field."""
+    known = JUDGES.get((id(root), id(node)))
+    if known is None:
+        rules = {**{k: v for k, v in root.items() if k == "$defs"}, **node}
+        validator = Draft202012Validator(rules, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        known = _keep(JUDGES, (id(root), id(node)), _Judge(root, node, validator, {}))
+    return known
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> V:
+    if len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
+    return value
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - any JSON value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -22,6 +23,8 @@ KINDS = {str: "string", bool: "boolean", int: "number", float: "number", list: "
 DISCRIMINATORS = ("role", "type")
 OPAQUE = ("parameters", "schema", "metadata")  # members whose nulls are data
 SHOWN = 60
+LONGEST_KEPT = 4000  # characters of a body whose verdict is kept
+MOST_KEPT = 5000
 
 
 class RequestSchema:
@@ -29,18 +32,34 @@ class RequestSchema:
 
     def __init__(self, dialect: Dialect) -> None:
         self._validator = _STRICT(dialect.schemas["request"], format_checker=_FORMATS)
+        self._kept: dict[str, tuple[str, str, str | None] | None] = {}
 
     def allows(self, body: Json) -> bool:
         """Whether the body satisfies the schema as it stands."""
-        return bool(self._validator.is_valid(body))
+        return self._wrong(body) is None
 
     def check(self, body: Json) -> None:
         """Raise ApiError(missing_field | wrong_type | out_of_range) unless the body satisfies the schema."""
+        wrong = self._wrong(body)
+        if wrong is not None:
+            raise ApiError(*wrong)
+
+    def _wrong(self, body: Json) -> tuple[str, str, str | None] | None:
+        """What is wrong; of short bodies, which a client sends again and again, remembered: the answer takes milliseconds."""
+        text = json.dumps(body)
+        if text not in self._kept:
+            if len(self._kept) >= MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[text if len(text) <= LONGEST_KEPT else ""] = found = self._judged(body)
+            return found
+        return self._kept[text]
+
+    def _judged(self, body: Json) -> tuple[str, str, str | None] | None:
         if self._validator.is_valid(body):
-            return
+            return None
         error = _blame(min(self._validator.iter_errors(body), key=_urgency))
         path = _path(error)
-        raise ApiError(_cause(error), _sentence(error, path), path or None)
+        return _cause(error), _sentence(error, path), path or None
 
 
 def without_nulls(body: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from benchmarks.matrix.jobs import Outcome
     from benchmarks.matrix.kill import Cell
+
+PROCESSES = (os.cpu_count() or 1) + 1  # some checks wait for a clock: then another process has its core
+SLOWEST = 40  # runs whose seconds the file names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("fault", nargs="*", help="these faults only, and no variations")
     parser.add_argument("--dialect", action="append", choices=dialects.known())
     parser.add_argument("--vary", action="append", help="these variations only, and no faults")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--json", type=Path, help="write what was found")
     parser.add_argument(
         "--quick", action="store_true", help="without the checks of every field's values, where they say nothing"
@@ -92,6 +96,8 @@ def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) 
         "runs": len(matrix),
         "applies": len(hit),
         "detected": sum(bool(cell.declared <= cell.red) for cell in hit),
+        "requests": sum(cell.outcome.requests for cell in matrix),
+        "slowest": {f"{c.fault} / {c.dialect}": c.outcome.seconds for c in _slowest(matrix)},
         "exact": sum(cell.exact for cell in matrix),
         "crashes": sum(bool(cell.errors) for cell in matrix),
         "killed": dict(sorted(Counter(c.partition("[")[0] for cell in matrix for c in cell.red).items())),
@@ -110,6 +116,10 @@ def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) 
         "variation_runs": len(varied),
         "false_alarms": [v for v in varied if v["changed"]],
     }
+
+
+def _slowest(matrix: list[Cell]) -> list[Cell]:
+    return sorted(matrix, key=lambda cell: -cell.outcome.seconds)[:SLOWEST]
 
 
 def _print(matrix: list[Cell], varied: list[dict[str, Any]], document: dict[str, Any], *, verbose: bool) -> None:

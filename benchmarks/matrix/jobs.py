@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,6 +47,7 @@ class Outcome:
     verdicts: dict[str, str]
     reasons: dict[str, str]
     requests: int = 0
+    seconds: float = 0.0
     rows: dict[str, str] = field(default_factory=dict)
 
     def of(self, *verdicts: str) -> frozenset[str]:
@@ -63,16 +65,19 @@ def run_all(jobs: Sequence[Job], processes: int = 2) -> Iterator[Outcome]:
 def _run(job: Job) -> Outcome:
     target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace, job.leave)
     target.alter(job.faults, job.vary)
-    return outcome(job, suite.run(target.url(job.dialect), target.profile(job.dialect), seed=job.seed))
+    started = time.monotonic()
+    report = suite.run(target.url(job.dialect), target.profile(job.dialect), seed=job.seed)
+    return outcome(job, report, time.monotonic() - started)
 
 
-def outcome(job: Job, report: Report) -> Outcome:
+def outcome(job: Job, report: Report, seconds: float = 0.0) -> Outcome:
     """What a report says of every check and row."""
     return Outcome(
         job,
         {check.id: check.verdict for check in report.checks},
         {check.id: check.reason for check in report.checks if check.reason and check.verdict != "pass"},
         report.cost.requests,
+        round(seconds, 2),
         {row.id: row.verdict for row in report.requirements},
     )
 

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from conformance.chat import HI
 from conformance.fields import shown
 from conformance.registry import check
 from conformance.verdict import Conclusion, Inconclusive, Mismatch, Untested
+from conformance.wire.client import trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +77,8 @@ def _with_python(chat: Chat, base: str, use: Callable[[Any], None], key: str | N
         raise Untested("needs the official Python client: pip install openai") from None
     key = key or chat.target.key or "no-key"
     try:
-        with openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=chat.profile.timeouts.total) as client:
+        http, total = openai.DefaultHttpxClient(verify=trust()), chat.profile.timeouts.total
+        with openai.OpenAI(base_url=base, api_key=key, http_client=http, max_retries=0, timeout=total) as client:
             use(client)
     except openai.RateLimitError as error:
         raise Inconclusive(f"the client met a rate limit: {_hidden(chat, str(error))[:160]}") from None
@@ -176,6 +179,14 @@ def _node() -> str:
     node = shutil.which("node")
     if node is None:
         raise Untested("needs Node.js: install it and, in some folder, npm install openai; then set NODE_PATH")
+    if not _finds_client(node, os.environ.get("NODE_PATH")):
+        raise Untested("needs the official Node client: npm install openai, and NODE_PATH set to that node_modules")
+    return node
+
+
+@cache
+def _finds_client(node: str, _path: str | None) -> bool:
+    """Whether node finds the client, on the path that it is given in the environment; asked once, as it takes a while."""
     with tempfile.TemporaryDirectory() as folder:
         found = subprocess.run(  # noqa: S603 - our own line, no input of others
             [node, "-e", "require.resolve('openai')"],
@@ -184,9 +195,7 @@ def _node() -> str:
             timeout=NODE_SECONDS,
             check=False,
         )
-    if found.returncode:
-        raise Untested("needs the official Node client: npm install openai, and NODE_PATH set to that node_modules")
-    return node
+    return found.returncode == 0
 
 
 def _run(chat: Chat, node: str, base: str) -> Json:

@@ -18,6 +18,7 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,10 @@ import httpx
 from conformance.wire.exchange import Exchange, Frame, Request
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
 
-__all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts"]
+__all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts", "trust"]
 
 LIMIT = 16 * 1024 * 1024  # our requests bound their answers: a correct one is a hundredth of this
 LINES = 100_000  # the same: a stream of as many tokens as we ever ask for has a tenth of this
@@ -96,7 +98,7 @@ class Client:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
         # The transport alone: a whole client would add headers, keep cookies and stumble over bad redirects. Of the
         # environment it reads SSL_CERT_FILE and SSL_CERT_DIR, and no proxies.
-        self._http = httpx.HTTPTransport(limits=limits)
+        self._http = httpx.HTTPTransport(limits=limits, verify=trust())
         self._http._pool._network_backend = _Punctual()  # noqa: SLF001 - httpx offers no way to bound all reads together
 
     def close(self) -> None:
@@ -126,6 +128,12 @@ class Client:
 
     def _timeout(self, total: float) -> httpx.Timeout:
         return httpx.Timeout(min(self.timeouts.read, total), connect=min(self.timeouts.connect, total))
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """The authorities that this process believes, read once: reading them takes longer than most exchanges."""
+    return httpx.create_ssl_context()
 
 
 class _Punctual(httpcore.SyncBackend):

@@ -84,7 +84,7 @@ class Exchange:
         values = [v for k, v in self.headers if k.lower() == name.lower()]
         return ", ".join(values) if values else None
 
-    @property
+    @cached_property
     def media_type(self) -> str:
         """The response's media type without parameters, in lower case."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
