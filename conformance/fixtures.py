@@ -49,4 +49,5 @@ refusal = pytest.fixture(scope="session", name="refusal")(_looked_at)
 def explore(request: pytest.FixtureRequest) -> Explorer:
     """Draws values by hypothesis within a check, seeded by the run."""
     options = request.config.stash[STATE].options
-    return Explorer(options.seed, DEPTHS[options.depth].examples)
+    depth = DEPTHS[options.depth]
+    return Explorer(options.seed, depth.examples, depth.patience)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine
 
     from dialects import Dialect
     from reports.model import ExchangeRecord
@@ -152,6 +153,20 @@ class _Drawn(Explorer):
             super().__call__(values, recorded)
         finally:
             self.client.again = False
+
+    def walk(
+        self, machine: Callable[[], RuleBasedStateMachine], *, walks: int, steps: int, shrink: bool = True
+    ) -> None:
+        """Walk as the run walked, as far as the record holds the answers."""
+        self.client.again = True
+        try:
+            with contextlib.suppress(Unrecorded):
+                super().walk(machine, walks=walks, steps=steps, shrink=shrink)
+        finally:
+            self.client.again = False
+
+    def wait(self, seconds: float) -> None:
+        """The record's time has passed already."""
 
 
 class _RecordedJudge(Judge):

@@ -28,14 +28,18 @@ TIERS = ("seed", "extended", "common")
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much a run may spend: hypothesis examples a check, requests, completion tokens (None: no cap)."""
+    """How much a run may spend: hypothesis examples a check, requests, completion tokens (None: no cap).
+
+    `patience`: seconds that a check may wait for a limit to be lifted.
+    """
 
     examples: int
     requests: int | None
     tokens: int | None
+    patience: float = 0.0
 
 
-DEPTHS = {"smoke": Depth(1, 40, 3000), "full": Depth(6, 600, None), "deep": Depth(60, None, None)}
+DEPTHS = {"smoke": Depth(1, 40, 3000), "full": Depth(6, 600, None), "deep": Depth(60, None, None, patience=65.0)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 A place is a point of the way from request to bytes. What is passed there, changed or not, goes on:
 
     skip      the set of checks left out on acceptance (auth, standing, unknown_model, out_of_range); context: the request
+    spent     the ApiError of a key whose window is spent, or None
     asked     the document that the client sent; the context is the dialect
     order     the decoded Order
     events    the events of one step of the engine
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["PLACES", "Alteration", "Alterations", "Catalogue"]
 
 PLACES = (
-    "skip", "asked", "order", "events", "body", "chunks", "document", "frame", "tail", "head", "refusal", "write", "dumps",
+    "skip", "spent", "asked", "order", "events", "body", "chunks", "document", "frame", "tail", "head", "refusal", "write", "dumps",
     "delay", "limits", "models",
 )  # fmt: skip
 Act = Any  # a function of the place's value and the answer's context

@@ -76,7 +76,7 @@ class Chat:
         requests, tokens, spent = self.context.limiter.take(self.dialect.id, key)
         standing = limit_headers(self.dialect, requests, tokens)
         visit.headers.update(self.context.alterations.apply("limits", standing, self.dialect))
-        refusal = refused or spent
+        refusal = refused or self.context.alterations.apply("spent", spent, self.dialect)
         if refusal:
             raise refusal
         return key

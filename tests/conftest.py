@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,3 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
     settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _examples_of_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that runs the suite in this process leaves the suite's own settings behind."""
+    yield
+    if not request.config.getoption("target", None):
+        settings.load_profile("tests")

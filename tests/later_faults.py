@@ -37,6 +37,24 @@ def overrides(asked: Json, _key: str, _number: int) -> tuple[int, Any] | None:
     return None if fit else (400, error("tools: id and enabled"))
 
 
+def spent(number: int) -> tuple[int, Any] | None:
+    """The refusal of a service that serves three requests and no more."""
+    return (429, error("slow down")) if number >= 3 else None
+
+
+def forgetful() -> Callable[[Json, Json], object]:
+    """A service that opens sessions, and another one when a client comes back to one of them."""
+    minted: set[str] = set()
+
+    def alter(asked: Json, body: Json) -> None:
+        if asked.get("session_id") in minted:
+            body.update(session_id="3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60")
+        elif not asked.get("session_id"):
+            minted.add(body["session_id"])
+
+    return alter
+
+
 def limits(number: int) -> dict[str, str]:
     """Rate-limit headers that count down, of OpenAI's names."""
     kinds = ("requests", "tokens")
@@ -315,6 +333,7 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "another session": session(lambda _, body: body.update(session_id="3f0c9a52-6b1e-4d57-9f38-2f4f7a1c8e60")),
         "no session": session(lambda _, body: body.pop("session_id")),
         "a session that is no UUID": session(lambda _, body: body.update(session_id="mine")),
+        "one of its own is not known again": session(forgetful()),
         "sessions in streams are mixed up": streaming(lambda chunks: chunks[-1].update(session_id="other")),
     },
     "sessions.minted": {
@@ -346,6 +365,21 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "there is no limit": Alter(),
         "streams are not limited": Alter(
             refuse=lambda asked, key, n: None if asked.get("stream") else keeps(asked, key, n), headers=limits
+        ),
+    },
+    "limits.window": {
+        "everybody is refused": Alter(refuse=lambda _asked, _key, n: spent(n), headers=limits),
+        "streams are served again": Alter(
+            refuse=lambda asked, key, n: None if asked.get("stream") and n > 3 else keeps(asked, key, n), headers=limits
+        ),
+        "it is refused once": Alter(refuse=lambda _asked, _key, n: spent(n) if n == 3 else None, headers=limits),
+        "the second refusal breaks the server": Alter(
+            refuse=lambda asked, key, n: (500, error("oh")) if key == "limited-key" and n > 3 else keeps(asked, key, n),
+            headers=limits,
+        ),
+        "the others get an outage": Alter(
+            refuse=lambda asked, key, n: (503, error("later")) if n > 3 and key[0] == "t" else keeps(asked, key, n),
+            headers=limits,
         ),
     },
     "limits.retry-after": {

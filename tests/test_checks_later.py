@@ -7,8 +7,9 @@ import inspect
 import json
 import shutil
 import subprocess
+import time
 import tomllib
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -223,6 +224,7 @@ OPEN: dict[str, dict[str, tuple[type[Exception], Alter]]] = {
         "flat within the window": (Inconclusive, header("x-ratelimit-remaining-requests", "30"))
     },
     "limits.rate-limited": {"the key is unknown": (Inconclusive, refusing(401))},
+    "limits.window": {"the key is unknown": (Inconclusive, refusing(401))},
     "limits.timeout": {"quick enough": (Untested, Alter())},
     "clients.openai-python": {"rate limited": (Inconclusive, refusing(429))},
 }
@@ -281,7 +283,14 @@ def test_a_check_concludes_whatever_comes(check_id: str) -> None:
 
 @pytest.mark.parametrize(
     "check_id",
-    ["limits.rate-limited", "limits.no-credit", "limits.forbidden", "limits.unavailable", "vision.text-model-refuses"],
+    [
+        "limits.rate-limited",
+        "limits.window",
+        "limits.no-credit",
+        "limits.forbidden",
+        "limits.unavailable",
+        "vision.text-model-refuses",
+    ],
 )
 def test_a_missing_lever_is_untested(check_id: str) -> None:
     with pytest.raises(Untested, match="name it"):
@@ -296,6 +305,15 @@ def test_a_capability_that_the_profile_denies_is_not_applicable(check_id: str) -
         judge(check_id, HONEST, profile=Profile(lacks=lacks))
 
 
+@pytest.mark.parametrize(("named", "passes"), [("another-model", True), (MODEL, False)])
+def test_a_model_unknown_by_chance_may_have_its_documented_status(named: str, passes: bool) -> None:  # noqa: FBT001
+    with Service(refusing(503)) as service:
+        chat = talking_to(service, "dria")
+        exchange = chat.post(chat.body(model=named), undefined=True)
+        with nullcontext() if passes else pytest.raises(Mismatch):
+            chat.survived(exchange)
+
+
 def test_the_burst_is_bounded_by_the_advertised_limit() -> None:
     alter = Alter()
 
@@ -304,6 +322,37 @@ def test_the_burst_is_bounded_by_the_advertised_limit() -> None:
             FUNCTIONS["limits.rate-limited"](talking_to(service, "openai"))
 
         assert len(service.asked) == 5
+
+
+class Turnstile:
+    """Refuses the limited key after three requests for a second, or for good."""
+
+    def __init__(self, *, opens: bool) -> None:
+        self.opens, self.passed, self.shut = opens, 0, 0.0
+
+    def __call__(self, _asked: Json, key: str, _number: int) -> tuple[int, Any] | None:
+        if key != "limited-key":
+            return None
+        if self.passed >= 3 and self.opens and time.monotonic() - self.shut > 1:
+            self.passed = 0
+        if self.passed < 3:
+            self.passed, self.shut = self.passed + 1, time.monotonic()
+            return None
+        return 429, error("slow down")
+
+
+def _patiently(*, opens: bool) -> None:
+    with Service(Alter(refuse=Turnstile(opens=opens), headers=lambda _: {"retry-after": "1"})) as service:
+        FUNCTIONS["limits.window"](talking_to(service, "openai"), Explorer(1, 60, patience=5))
+
+
+def test_a_window_that_opens_in_time_passes_where_the_run_may_wait() -> None:
+    _patiently(opens=True)
+
+
+def test_a_window_that_never_opens_is_seen_where_the_run_may_wait() -> None:
+    with pytest.raises(Mismatch, match="time of Retry-After is over"):
+        _patiently(opens=False)
 
 
 def test_a_failing_client_never_shows_the_key() -> None:

@@ -137,6 +137,16 @@ def test_an_example_that_hypothesis_finds_flaky_is_inconclusive(court: Court) ->
     assert "transient" in (outcome.reason or "")
 
 
+def test_an_example_that_fails_every_third_time_fails_by_running_the_check_again(court: Court) -> None:
+    turn = itertools.count()
+    court.server.handler = lambda _: response("no", 500) if next(turn) % 3 == 2 else as_json(ANSWER)
+    explore = Explorer(1, 5)
+    outcome = court.check(lambda: explore(st.integers(0, 9), lambda n: _ask(court, n)))
+
+    assert outcome.verdict == "fail"
+    assert outcome.evidence
+
+
 def test_a_drawn_failure_is_shrunk_to_the_smallest_value(court: Court) -> None:
     court.server.handler = lambda request: (
         as_json(ANSWER) if json.loads(request.body)["seed"] < 7 else response("no", 500)

@@ -9,9 +9,11 @@ from conformance.capability import lever_model
 from conformance.chat import brief
 from conformance.registry import check
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable, Untested
+from conformance.window import WHOLE, SpentWindow, Window, promised_wait
 
 if TYPE_CHECKING:
     from conformance.chat import Chat
+    from conformance.explore import Explorer
     from conformance.wire.exchange import Exchange
 
 Json = dict[str, Any]
@@ -19,7 +21,7 @@ WINDOW = 60.0
 MOST = 100
 MARGIN = 2
 CALLS = 4
-WHOLE = re.compile(r"\d+")
+WALKS, STEPS = 2, 5
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 LONG_TASK = "Count from 1 to 20000, every number, without leaving any out."
 ALLOWED_SECONDS = 1
@@ -78,14 +80,22 @@ def test_rate_limited(chat: Chat) -> None:
     key = chat.lever("limited")
     for stream in (False, True):
         exchange = chat.post(chat.body(tokens=4, stream=stream), key=key)
-        if exchange.status != 429 and exchange.started + exchange.seconds - last.started < _promised_wait(last):
+        if exchange.status != 429 and exchange.started + exchange.seconds - last.started < promised_wait(last):
             raise Mismatch("429 again, before the time of Retry-After is over", brief(exchange), exchange)
 
 
-def _promised_wait(exchange: Exchange) -> float:
-    """Seconds for which a 429 says that nothing will be served; 0 where it does not say."""
-    value = (exchange.header("retry-after") or "").strip()
-    return float(value) if WHOLE.fullmatch(value) else 0.0
+@check("limits.window")
+def test_window(chat: Chat, explore: Explorer) -> None:
+    """While the window of a key is spent it gets 429 and other keys are served, in whatever order they ask, streamed or not."""
+    window = Window(chat.lever("limited"))
+    window.refused(_over(chat))
+
+    def walk() -> None:
+        explore.walk(lambda: SpentWindow(chat, window), walks=min(explore.examples, WALKS), steps=STEPS, shrink=False)
+
+    walk()
+    if window.reopened(chat, explore):
+        walk()
 
 
 @check("limits.retry-after")

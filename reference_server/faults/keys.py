@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Skipped = frozenset[str]
 Limits = dict[str, str]
+TURN = itertools.count()
 
 
 @FAULTS.at("skip", every=("auth.scheme-case",))
@@ -84,6 +86,12 @@ def retry_after_in_words(refusal: Refusal, _: object) -> Refusal:
 def rate_limited_answers_503(refusal: Refusal, error: ApiError) -> Refusal:
     """Too many requests are told as an outage."""
     return replace(refusal, status=503) if error.cause == "rate_limited" else refusal
+
+
+@FAULTS.at("spent", every=("limits.rate-limited", "limits.window"))
+def limit_holds_every_other_time(spent: ApiError | None, _: object) -> ApiError | None:
+    """Every second request beyond a key's limit is served."""
+    return None if spent is not None and next(TURN) % 2 else spent
 
 
 @FAULTS.at("refusal", every=("limits.retry-after-seconds",))
