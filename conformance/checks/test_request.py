@@ -60,7 +60,10 @@ HOSTILE: dict[str, bytes] = {
 def test_accepts(chat: Chat, field: str) -> None:
     """Every documented value of the field is accepted: bounds, enumerations, null where it is allowed, each form."""
     name, _, only = field.partition("=")
-    for where, value in _documented(chat, name, only):
+    asked = [pair for pair in _documented(chat, name, only) if name == "messages.role" or _role_taken(chat, pair[0])]
+    if not asked:
+        raise Inconclusive("every message that has it has a role that is refused, which is the row of that role")
+    for where, value in asked:
         chat.offered(*sorted(where.needs))
         bundles.accepted(chat, where, value)
 
@@ -314,6 +317,28 @@ def _documented(chat: Chat, name: str, only: str) -> list[tuple[Spot, Any]]:
         named = [(spot, value) for spot, value in pairs if _scalar(value) == only]
         return named or [(found[0], json.loads(only))]
     return [pair for pair in pairs if _offered(chat, pair[0])] or pairs
+
+
+def _role_taken(chat: Chat, where: Spot) -> bool:
+    """Whether the target takes the simplest message of the role in which the spot lies: else nothing follows for the spot."""
+    messages = [node for step, (node, _) in zip(where.path, where.chain, strict=False) if step == "messages"]
+    role = messages[0].get("properties", {}).get("role", {}).get("const") if messages else None
+    if role in (None, "user"):
+        return True
+    taken: dict[str, bool] = chat.memo("roles taken", dict)
+    if role not in taken:
+        taken[role] = not any(_turned_down(chat, *pair) for pair in _documented(chat, "messages.role", role))
+    return taken[role]
+
+
+def _turned_down(chat: Chat, where: Spot, value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether the target refuses the value as the client's mistake."""
+    try:
+        bundles.accepted(chat, where, value)
+    except Mismatch as refusal:
+        status = refusal.exchange.status if refusal.exchange else None
+        return status is not None and 400 <= status < 500
+    return False
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401 - any JSON value
