@@ -1,7 +1,7 @@
 """One self-contained HTML page a report: no network, no script but its own, held by a content security policy.
 
-Every text goes through `shown` (text between tags) or jinja's autoescape after `clean` (attributes). The page stays
-below `PAGE_LIMIT` bytes: bodies are cut, with a note, until it does; report.json keeps them whole.
+Every text goes through `shown` (text between tags) or jinja's autoescape after `clean` (attributes); timeline.py shows
+an exchange. The page stays below `PAGE_LIMIT` bytes: bodies are cut, with a note, until it does; report.json keeps them whole.
 """
 
 from __future__ import annotations
@@ -20,40 +20,19 @@ from markupsafe import Markup
 from reports import clean, words
 from reports.charts import charts
 from reports.gate import GateResult, judge
-from reports.model import LEVELS, ExchangeRecord, LoadReport, Report, RequirementResult
+from reports.model import LEVELS, LoadReport, Report, RequirementResult
+from reports.timeline import ExchangeView, Mark, exchange_view, marks, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from reports.baseline import Baseline
 
 PAGE_LIMIT = 2_900_000
 SCALES = (1.0, 0.7, 0.4, 0.2, 0.08, 0.02)
 TEMPLATES = Path(__file__).with_name("templates")
-STRIP_WIDTH = 1000
 LISTED = 12
 POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameView:
-    """One read as a line of the timeline: `at` like "+0.120 s", `size` in bytes, `text` ready for the page."""
-
-    at: str
-    size: int
-    text: Markup
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeView:
-    """One exchange as the page shows it; `strip` is an SVG path with a stroke a frame."""
-
-    record: ExchangeRecord
-    sent: Markup
-    frames: tuple[FrameView, ...]
-    left_out: int
-    strip: str
-    curl: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +53,9 @@ def html(report: Report | LoadReport, baseline: Baseline | None = None, level: s
     if isinstance(report, LoadReport):
         facts = {"headline": words.headline(report, result), "took": words.took(report)}
         return page("load.html.j2", report=report, result=result, charts=charts(report.timeline), **facts)
+    marked = marks(report)
     for scale in SCALES:
-        text = _conformance(report, result, scale)
+        text = _conformance(report, result, scale, marked)
         if len(text.encode("utf-8", "replace")) <= PAGE_LIMIT:
             break
     return text
@@ -88,8 +68,8 @@ def page(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the te
     return _environment().get_template(template).render(style=style, script=script, policy=policy, **values)
 
 
-def _conformance(report: Report, result: GateResult, scale: float) -> str:
-    rows = _rows(report, result, scale)
+def _conformance(report: Report, result: GateResult, scale: float, marked: dict[str, tuple[Mark, ...]]) -> str:
+    rows = _rows(report, result, scale, marked)
     chapters = {name: [rows[r.id] for r in members] for name, members in words.chapters(report).items()}
     placed = {one.record.id for row in rows.values() for one in row.shown}
     rest = [one for one in report.exchanges if one.id not in placed]
@@ -105,7 +85,7 @@ def _conformance(report: Report, result: GateResult, scale: float) -> str:
         tallies={name: words.tally(view.row for view in views) for name, views in chapters.items()},
         total=words.tally(report.requirements),
         chapters=chapters,
-        rest=[_exchange(one, scale * min(6_000, 900_000 // len(rest))) for one in rest],
+        rest=[exchange_view(one, scale * min(6_000, 900_000 // len(rest)), marked.get(one.id, ())) for one in rest],
         limit=max(80, int(4000 * scale)),
         meanings=words.MEANINGS,
     )
@@ -117,7 +97,7 @@ def _brief(sentence: str) -> str:
     return sentence if len(parts) <= LISTED + 1 else f"{', '.join(parts[:LISTED])} and {len(parts) - LISTED} more"
 
 
-def _rows(report: Report, result: GateResult, scale: float) -> dict[str, RowView]:
+def _rows(report: Report, result: GateResult, scale: float, marked: dict[str, tuple[Mark, ...]]) -> dict[str, RowView]:
     """Every row with its exchanges; an exchange is shown once, under the first row that did not pass and names it."""
     known = {one.id: one for one in report.exchanges}
     shown = _placed(report, frozenset(known))
@@ -127,7 +107,7 @@ def _rows(report: Report, result: GateResult, scale: float) -> dict[str, RowView
         here = shown.get(row.id, ())
         elsewhere = tuple(e for e in row.evidence if e in known and e not in here)
         replay = f"python -m reports replay report.json {shlex.quote(row.id)}"
-        exchanges = tuple(_exchange(known[e], size) for e in here)
+        exchanges = tuple(exchange_view(known[e], size, marked.get(e, ()), row.id) for e in here)
         views[row.id] = RowView(row, row.id in result.excused, exchanges, elsewhere, replay, words.reason(row))
     return views
 
@@ -141,52 +121,6 @@ def _placed(report: Report, known: frozenset[str]) -> dict[str, tuple[str, ...]]
             free.difference_update(mine)
             places[row.id] = mine
     return places
-
-
-def _exchange(one: ExchangeRecord, size: float) -> ExchangeView:
-    limit = max(40, int(size))
-    frames = tuple(_frames(one, int(limit * 0.6)))
-    curl = one.curl if len(one.curl) <= limit * 0.5 else None
-    sent = shown(_text(one.sent), int(limit * 0.3))
-    return ExchangeView(one, sent, frames, len(one.frames) - len(frames), _strip(one), curl)
-
-
-def _frames(one: ExchangeRecord, limit: int) -> Iterator[FrameView]:
-    """Frames from the start until the limit is spent; the last one is kept, since that is where streams go wrong."""
-    spent = 0
-    for n, frame in enumerate(one.frames, 1):
-        text = _text(frame.data)
-        if spent < limit or n == len(one.frames):
-            yield FrameView(f"+{frame.t:.3f} s", len(frame.data), _frame_text(text, max(160, limit - spent)))
-        spent += len(text) + 60
-
-
-def _frame_text(text: str, limit: int) -> Markup:
-    r"""The text of a frame; the line ends that close it stand as a dim \n, so that a missing one is seen."""
-    body = text.rstrip("\n")
-    ends = f'<i class="nl">{"&#92;n" * (len(text) - len(body))}</i>' if body != text and len(text) <= limit else ""
-    return shown(body, limit) + Markup(ends)  # noqa: S704 - ends is made of our own markup only
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _strip(one: ExchangeRecord) -> str:
-    """Strokes at the frames' times on a line from the request to the last byte."""
-    if len(one.frames) < 2:  # noqa: PLR2004 - one frame makes no timeline
-        return ""
-    end = max(one.seconds, one.frames[-1].t) or 1.0
-    places = sorted({min(STRIP_WIDTH, max(0, round(STRIP_WIDTH * frame.t / end))) for frame in one.frames})
-    return "".join(f"M{x} 4v12" for x in places)
-
-
-def shown(text: str, limit: int = 1_000_000) -> Markup:
-    """Text for between tags: hidden characters as marked escapes, markup escaped, cut at the limit with a note."""
-    body = text[:limit].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    body = clean.HIDDEN.sub(lambda found: f"<mark>{clean.visible(found.group())}</mark>", body)
-    note = f'<i class="cut">… {len(text) - limit:,} more characters are in report.json</i>' if len(text) > limit else ""
-    return Markup(body + note)  # noqa: S704 - all three characters that open markup were escaped above
 
 
 def _hash(text: str) -> str:

@@ -55,12 +55,16 @@ class Browser:
 def failing() -> Report:
     rows = (
         row("OAI-01"),
-        row("OAI-02", "fail", expected="an id", observed="null", evidence=("x1",), chapter="stream"),
+        row("OAI-02", "fail", expected="no 8", observed="in chunk 9: n is 8", evidence=("x1",), chapter="stream"),
         row("OAI-03", "fail", "SHOULD", expected="a time", observed="words", evidence=("x2",)),
         row("OAI-04", "untested", "MAY", reason="needs a key"),
+        row("OAI-05", "fail", expected="no end", observed="end is none", evidence=("x3",)),
     )
     frames = tuple(Frame.of(0.01 * n, f'data: {{"n":{n}}}\n\n'.encode()) for n in range(9))
-    return report(*rows, exchanges=(exchange("x1", frames=frames), exchange("x2", 500, b"oops")))
+    long = b'{"a":"' + b"long " * 3000 + b'","end":none}'
+    return report(
+        *rows, exchanges=(exchange("x1", frames=frames), exchange("x2", 500, b"oops"), exchange("x3", body=long))
+    )
 
 
 def hostile() -> Report:
@@ -124,12 +128,12 @@ def ids(page: Any) -> list[str]:  # noqa: ANN401 - Playwright's Page
 
 def test_filters_by_verdict_level_and_text_and_clears(browser: Browser) -> None:
     page = browser.open("failing")
-    assert sorted(ids(page)) == ["OAI-01", "OAI-02", "OAI-03", "OAI-04"]
+    assert sorted(ids(page)) == ["OAI-01", "OAI-02", "OAI-03", "OAI-04", "OAI-05"]
 
     page.check("input[name=verdict][value=fail]", force=True)
-    assert sorted(ids(page)) == ["OAI-02", "OAI-03"]
+    assert sorted(ids(page)) == ["OAI-02", "OAI-03", "OAI-05"]
     page.check("input[name=level][value=MUST]", force=True)
-    assert (ids(page), page.inner_text("#found")) == (["OAI-02"], "1 of 4 rows")
+    assert (sorted(ids(page)), page.inner_text("#found")) == (["OAI-02", "OAI-05"], "2 of 5 rows")
     page.click("button[type=reset]")
     page.fill("#q", "oai-04 NEEDS")
     assert ids(page) == ["OAI-04"]
@@ -161,11 +165,11 @@ def test_the_keyboard_alone_reaches_a_failure_and_opens_it(browser: Browser) -> 
     page.keyboard.press("/")
     page.keyboard.type("OAI-01")
 
-    assert {first, second} == {"row-OAI-02", "row-OAI-03"}
+    assert [first, second] == ["row-OAI-03", "row-OAI-05"]
     assert page.evaluate("id => document.getElementById(id).open", first) is True
     assert ids(page) == ["OAI-01"]
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelector('#found').textContent.startsWith('4 of')")
+    page.wait_for_function("document.querySelector('#found').textContent.startsWith('5 of')")
 
 
 def test_a_link_to_a_row_opens_it(browser: Browser) -> None:
@@ -173,6 +177,21 @@ def test_a_link_to_a_row_opens_it(browser: Browser) -> None:
     page.click("header a[href='#row-OAI-02']")
     page.wait_for_function("document.getElementById('row-OAI-02').open")
     assert page.locator("#row-OAI-02 .versus").is_visible()
+
+
+def test_an_opened_failure_shows_its_mark(browser: Browser) -> None:
+    page = browser.open("failing")
+    page.click("#row-OAI-02 > summary")
+    assert page.inner_text("#row-OAI-02 mark.bad") == '"n":8'
+    assert page.locator("#row-OAI-02 mark.bad").get_attribute("title") == "OAI-02: in chunk 9: n is 8"
+
+    page.click("#row-OAI-05 > summary")
+    box = page.locator("#row-OAI-05 .wire > li pre").last
+    assert box.evaluate("b => b.scrollHeight > b.clientHeight")
+    seen = "b => { const m = b.querySelector('mark').getBoundingClientRect(), r = b.getBoundingClientRect();"
+    page.wait_for_function(
+        f"b => ({seen} return m.top >= r.top && m.bottom <= r.bottom }})(b)", arg=box.element_handle()
+    )
 
 
 def test_the_theme_follows_the_system_and_the_button(browser: Browser) -> None:

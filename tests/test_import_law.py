@@ -53,7 +53,7 @@ THEIRS: dict[str, tuple[str, ...]] = {
     ),
     "rich": ("conformance.finish", "reports.terminal"),
     "jinja2": ("reports.html",),
-    "markupsafe": ("reports.html",),
+    "markupsafe": ("reports.html", "reports.timeline"),
     "starlette": ("reference_server",),
     "uvicorn": ("reference_server.serving",),
     "llguidance": ("reference_server.engine.constrained",),

@@ -66,6 +66,14 @@
   addEventListener("hashchange", reveal);
   reveal();
 
+  // What is opened shows its first mark, also where a long text scrolls in its box.
+  document.addEventListener("toggle", (event) => {
+    for (const box of all("pre", event.target)) {
+      const mark = box.querySelector("mark.bad:not(.other), .gone:not(.other)") || box.querySelector("mark.bad, .gone");
+      if (mark && box.scrollHeight > box.clientHeight) box.scrollTop = mark.offsetTop - box.offsetTop - 60;
+    }
+  }, true);
+
   // Keys.
   const open = () => rows.filter((row) => !row.hidden);
   const step = (list, by) => {
