@@ -189,6 +189,21 @@ def test_reasoning_and_text_are_told_apart() -> None:
     assert fed(choice, output("a"), output("ab", STOP)) == [Reasoning(0, "hm"), Text(0, "yes"), Finish(0, "stop")]
 
 
+def test_only_the_tokens_of_the_text_are_scored_where_the_model_thinks_aloud() -> None:
+    whole = "<t>no</t>no!</"
+    scored = [(-0.5, 10 + byte, None) for byte in whole.encode()]
+    choice = free(Found(), Found(reasoning="no"), Found(text="no"), Found(text="!"), Found(), logprobs=0)
+    steps = ["<t", "<t>no", "<t>no</t>no", "<t>no</t>no!"]
+
+    parts = [output(text, output_token_logprobs=scored[: len(text)]) for text in steps]
+    events = fed(choice, *parts, output(whole, STOP, output_token_logprobs=scored))
+
+    told = [
+        (event.text, b"".join(score.token for score in event.tokens)) for event in events if isinstance(event, Text)
+    ]
+    assert [each for each in told if any(each)] == [("no", b"no"), ("!", b"!")]
+
+
 def test_two_free_calls_have_their_own_names_arguments_and_ids() -> None:
     calls = [Found(calls=[(0, "f", ""), (0, None, '{"a":')]), Found(calls=[(0, None, "1}"), (1, "g", "{}")])]
 

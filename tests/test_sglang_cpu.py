@@ -104,9 +104,11 @@ def finders(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return sys.meta_path
 
 
-def test_the_hook_waits_once_and_for_torchvision_only(finders: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    declared = []
-    monkeypatch.setattr(boot, "declare", lambda: declared.append(True))
+def test_the_hook_waits_for_two_packages_and_acts_once_for_each(
+    finders: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared: list[str] = []
+    monkeypatch.setattr(boot, "declare", declared.append)
     boot.install()
     boot.install()
     (hook,) = [finder for finder in finders if isinstance(finder, boot.Watcher)]
@@ -114,9 +116,9 @@ def test_the_hook_waits_once_and_for_torchvision_only(finders: list[Any], monkey
     hook.find_spec("json")
     assert declared == []
 
-    hook.find_spec("torchvision")
-    assert declared == [True]
-    assert hook not in finders
+    for name in ("torchvision", "sgl_kernel", "torchvision", "sgl_kernel"):
+        hook.find_spec(name)
+    assert declared == ["torchvision", "sgl_kernel"]
 
 
 def test_only_operators_that_are_missing_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,17 +127,27 @@ def test_only_operators_that_are_missing_are_declared(monkeypatch: pytest.Monkey
     class Library:
         def __init__(self, *_: str) -> None: ...
 
-        def define(self, signature: str) -> None:
-            defined.append(signature.partition("(")[0])
+        def define(self, schema: str) -> None:
+            defined.append(schema.partition("(")[0])
 
     torch: Any = ModuleType("torch")
     torch.ops = type("Ops", (), {"torchvision": type("Known", (), {"nms": 1})})
     torch.library = type("Module", (), {"Library": Library})
     monkeypatch.setitem(sys.modules, "torch", torch)
 
-    boot.declare()
+    boot.declare("torchvision")
 
     assert defined == ["qnms"]
+
+
+def test_declared_operators_are_known_to_torch_and_cannot_be_called() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed here", exc_type=ImportError)
+
+    boot.declare("sgl_kernel")
+
+    for schema in boot.SCHEMAS["sgl_kernel"]:
+        with pytest.raises(NotImplementedError):
+            getattr(torch.ops.sgl_kernel, schema.partition("(")[0])()
 
 
 # ---------------------------------------------------------------- recipe and installer
@@ -170,6 +182,70 @@ def test_a_step_that_fails_is_named_with_its_command(tmp_path: Path) -> None:
     assert str(tmp_path) in str(failed.value)
 
 
+def offering(versions: str) -> list[str]:
+    """In place of pip: a command that says which versions it knows."""
+    return [sys.executable, "-c", f"print('torch (2.15.0)\\nAvailable versions: {versions}')"]
+
+
+@pytest.mark.parametrize(
+    ("versions", "works"),
+    [
+        ("2.15.0, 2.13.0+cpu, 2.13.0", True),
+        ("2.15.0, 2.13.0", False),
+        ("2.13.0+cpu.cxx11", False),
+        ("12.13.0+cpu", False),
+    ],
+)
+def test_an_index_without_the_build_for_cpus_is_an_obstacle(
+    versions: str, *, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "_offers", lambda _: offering(versions))
+    monkeypatch.setattr(setup, "_available_memory", lambda: recipe.MEMORY)
+    monkeypatch.setattr(setup, "DISK", 1)
+
+    found = setup.obstacle(tmp_path / "new")
+
+    assert (found is None) == works
+    assert works or "offer no torch 2.13.0+cpu" in str(found)
+
+
+def test_an_environment_that_holds_the_build_needs_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "_offers", lambda _: offering("none"))
+    monkeypatch.setattr(setup, "_available_memory", lambda: recipe.MEMORY)
+    (tmp_path / f"lib/python3.11/site-packages/torch-{recipe.TORCH}.dist-info").mkdir(parents=True)
+
+    assert setup.obstacle(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("DISK", 2**80, "are free where"), ("MEMORY", 2**80, "of memory are free")],
+)
+def test_a_machine_that_is_too_small_changes_nothing_and_says_what_it_lacks(
+    name: str,
+    value: int,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(setup, "MEMORY", 1)
+    monkeypatch.setattr(setup, name, value)
+
+    assert setup.main(["--venv", str(tmp_path / "new")]) == 1
+
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "obstacle", lambda _: None)
+
+    assert setup.main(["--venv", str(tmp_path / "new"), "--check"]) == 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_pin_of_the_recipe_agrees_with_the_constraints() -> None:
     held = {name: version for name, _, version in (line.partition("==") for line in CONSTRAINTS)}
     pins = [
@@ -181,6 +257,7 @@ def test_every_pin_of_the_recipe_agrees_with_the_constraints() -> None:
 
     assert pins
     assert {name: held[name] for name, _ in pins} == dict(pins)
+    assert recipe.TORCH.partition("+")[0] == held["torch"]
 
 
 def test_the_engine_comes_without_the_dependencies_that_need_a_gpu() -> None:

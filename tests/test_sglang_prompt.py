@@ -15,6 +15,14 @@ from reference_server.errors import ApiError
 PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
 KNOWS = "{{ tools | tojson }}\n{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ m.tool_calls | default([]) | tojson }}\n{% endfor %}"
 SEES = "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}"
+SYSTEM_AS_TEXT = "{{ messages[0].content + '|' if messages[0].role == 'system' }}" + SEES.replace(
+    "m in messages", "m in messages if m.role != 'system'"
+)
+BOTH = (
+    "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+    + SEES[len("{% for m in messages %}") : -len("{% endfor %}")]
+    + "{% endif %}{% endfor %}"
+)
 FUSSY = "{% for m in messages %}{{ m.missing.role }}{% endfor %}"
 WEATHER = Tool("weather", "of a city", {"type": "object", "properties": {"city": {"type": "string"}}})
 
@@ -28,6 +36,9 @@ class Tokenizer:
     def apply_chat_template(self, messages: list[dict[str, Any]], *, tokenize: bool, **options: Any) -> str:  # noqa: ANN401 - as in transformers
         assert not tokenize
         return str(jinja2.Template(self.chat_template).render(messages=messages, **options))
+
+    def convert_ids_to_tokens(self, token: int) -> str:
+        return f"<{token}>"
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
@@ -86,6 +97,53 @@ def test_past_calls_reach_both_kinds_of_templates() -> None:
 
 def test_images_are_parts_for_a_template_that_takes_them() -> None:
     assert text(SEES, Message("user", "what?", images=("data:1", "data:2"))) == "<image><image>what?"
+
+
+def test_a_template_that_loses_texts_is_given_parts_for_every_role_that_it_loses() -> None:
+    conversation = (Message("system", "be brief"), HELLO, Message("assistant", "hi"), Message("user", "bye"))
+
+    assert text(SEES, *conversation) == "be briefhellohibye"
+    assert text(SYSTEM_AS_TEXT, *conversation) == "be brief|hellohibye"
+    assert '"name": "weather"' in text(SEES, *conversation, tools=(WEATHER,))
+
+
+def test_a_template_that_shows_texts_is_given_texts() -> None:
+    assert text(BOTH, HELLO) == "hello"
+    assert text(BOTH, Message("user", "what?", images=("data:1",))) == "<image>what?"
+
+
+class Config:
+    """Which tokens of a model stand for what."""
+
+    image_token_id = 1
+    video_token_id = 2
+
+
+@pytest.mark.parametrize(
+    ("said", "images", "refused"),
+    [
+        ("what?", 1, False),
+        ("<1>", 0, True),
+        ("<1>", 1, True),
+        ("<2>", 1, True),
+        ("< 1>", 1, False),
+    ],
+)
+def test_the_signs_for_images_cannot_be_said_in_words(said: str, images: int, *, refused: bool) -> None:
+    template = SEES.replace("<image>", "<1>")
+    prompter = Prompter.of(Tokenizer(template), Config)
+    request = ChatRequest("m", (Message("user", said, images=("data:1",) * images),))
+
+    if refused:
+        with pytest.raises(ApiError, match="stands for an image") as refusal:
+            prompter.text(request)
+        assert refusal.value.cause == "out_of_range"
+    else:
+        assert prompter.text(request) == "<1>" * images + said
+
+
+def test_a_model_that_reads_text_only_has_no_such_signs() -> None:
+    assert text(PLAIN, Message("user", "<1>")) == "[user] <1>\n[assistant] "
 
 
 def test_half_a_surrogate_pair_does_not_reach_the_tokenizer() -> None:

@@ -1,10 +1,12 @@
 """Judges the reference server on SGLang with the suite, in six dialects, and prints a table for docs/sglang.md.
 
-    python benchmarks/sglang/judge.py --model DIR [--depth smoke|full] [--dialect NAME]... [--report DIR] [--engine-arg KEY=VALUE]...
+    python benchmarks/sglang/judge.py --model DIR [--depth smoke|full] [--dialect NAME]... [--at-once N]
+                                       [--report DIR] [--engine-arg KEY=VALUE]...
     python benchmarks/sglang/judge.py --url http://127.0.0.1:8000 ...      (a server that runs already)
 
 Exit status: 0 when no MUST and no SHOULD failed and every run could judge, 1 otherwise. A MAY that the server does not take up
-is listed and is no failure.
+is listed and is no failure. `--at-once` judges several dialects at the same time, so that the engine answers in batches and the whole
+takes less; a key of the server has its limits per dialect, so the runs do not touch each other.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +58,7 @@ def main() -> int:
     where.add_argument("--url", help="judge this server")
     parser.add_argument("--depth", default="smoke", choices=["smoke", "full", "deep"])
     parser.add_argument("--dialect", action="append", choices=dialects.known())
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="dialects that are judged at the same time")
     parser.add_argument("--report", type=Path, default=Path("sglang-report"))
     parser.add_argument("--engine-arg", action="append", default=[WINDOW], metavar="KEY=VALUE")
     options = parser.parse_args()
@@ -63,9 +67,9 @@ def main() -> int:
     started = (
         rig.ours(options.model, options.engine_arg, options.report / "server.log") if options.model else nullcontext()
     )
-    with started as server:
+    with started as server, ThreadPoolExecutor(options.at_once) as pool:
         url = server.chat.removesuffix("/v1/chat/completions") if server else options.url
-        verdicts = [_judge(url, name, options) for name in options.dialect or dialects.known()]
+        verdicts = list(pool.map(lambda name: _judge(url, name, options), options.dialect or dialects.known()))
     print(table(verdicts))
     return 0 if all(verdict.holds for verdict in verdicts) else 1
 

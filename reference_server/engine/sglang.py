@@ -64,11 +64,13 @@ class SglangEngine:
             raise EngineError(
                 f"--model {model}: its tokenizer has no chat template; --engine-arg chat_template=FILE gives one"
             )
-        self._prompter = Prompter.of(tokenizer)
+        self._sees = bool(self._manager.model_config.is_multimodal)
+        self._prompter = Prompter.of(tokenizer, self._manager.model_config.hf_config if self._sees else None)
         self._vocabulary = Vocabulary(tokenizer)
         self._parsers = _Parsers.of(self._sglang.server_args, tokenizer)
         self._window = min(int(self._manager.context_len), int(self._manager.max_req_input_len))
-        self._sees = bool(self._manager.model_config.is_multimodal)
+        # How many tokens an image takes only SGLang knows, so only it can shorten an answer to what room is left.
+        self._manager.validate_total_tokens = False
         self._failure: str | None = None
         self._running: set[asyncio.Queue[Any]] = set()
 
@@ -101,7 +103,8 @@ class SglangEngine:
         """What SGLang's schedulers last published, summed, and what we still wait for."""
         snapshots = await self._manager.get_loads()
         counted = {name: sum(int(getattr(each, name)) for each in snapshots) for name in PUBLISHED}
-        return {**counted, "answers": len(self._running), "requests": len(self._manager.rid_to_state)}
+        ours = {"answers": len(self._running), "requests": len(self._manager.rid_to_state)}
+        return {**counted, **ours, "tasks": len(asyncio.all_tasks())}
 
     def count_tokens(self, request: ChatRequest) -> int:
         """How many tokens the prompt of this request has."""
@@ -328,20 +331,23 @@ class _Parser:
         thought = ""
         if self._reasoning:
             thought, text = self._reasoning.parse_stream_chunk(text)
+        return self._found(thought, text)
+
+    def end(self) -> _Found:
+        """What was held back, and the arguments that the stream parser has read and not told."""
+        thought, text = _held_back(self._reasoning)
+        found = self._found(thought, text)
+        if self._calls:
+            more, items = _held_back(self._calls)
+            found.text += more or ""
+            found.calls += [(i.tool_index, i.name, i.parameters) for i in items or []] + self._untold()
+        return found
+
+    def _found(self, thought: str | None, text: str | None) -> _Found:
         items: list[Any] = []
         if self._calls and text:
             text, items = self._calls.parse_stream_chunk(text)
         return _Found(text or "", thought or "", [(i.tool_index, i.name, i.parameters) for i in items])
-
-    def end(self) -> _Found:
-        """What was held back, and the arguments that the stream parser has read and not told."""
-        if not self._calls:
-            return _Found()
-        end = getattr(self._calls, "parse_stream_end", None)  # older releases hold nothing back
-        text, items = end() if end else ("", [])
-        found = _Found(text or "", "", [(i.tool_index, i.name, i.parameters) for i in items])
-        found.calls += self._untold()
-        return found
 
     def _untold(self) -> list[tuple[int, str | None, str]]:
         read = getattr(self._calls.detector, "prev_tool_call_arr", None) or []
@@ -353,3 +359,10 @@ class _Parser:
             if full.startswith(sent) and len(full) > len(sent):
                 untold.append((index, None, full[len(sent) :]))
         return untold
+
+
+def _held_back(parser: Any) -> tuple[Any, Any]:  # noqa: ANN401 - sglang ships no types
+    """What a parser of SGLang still holds when the text is over, as it may have been the beginning of a sign."""
+    end = getattr(parser, "parse_stream_end", None)  # older releases hold nothing back
+    pair: tuple[Any, Any] = end() if end else ("", "")
+    return pair

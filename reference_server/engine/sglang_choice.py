@@ -162,21 +162,36 @@ class Free(Plain):
         self._parser = parser
         self._emitter = emitter
         self._parts: dict[int, str] = {}
+        self._read = 0  # characters of the whole text up to the end of what was told last
 
     def _events(self, gained: str, output: Json, *, last: bool) -> Iterator[Event]:
+        if self._alternatives is not None:
+            self._score(output["meta_info"])
         pieces = [self._parser.push(gained)] if gained else []
         if last:
             pieces.append(self._parser.end())
         for piece in pieces:
             if piece.reasoning:
+                self._forget_before(piece.reasoning, output["text"])
+                self._shown.skip(piece.reasoning)
                 yield Reasoning(self.number, piece.reasoning)
             if piece.text.strip() or not self._emitter.count:
+                self._forget_before(piece.text, output["text"])
                 yield from super()._events(piece.text, output, last=False)
             for part in piece.calls:
                 yield from self._call(*part)
         if last:
+            self._shown.skip(output["text"][self._read :])
             yield from super()._events("", output, last=not self._emitter.count)
             yield from self._emitter.more("", end=True) if self._emitter.count else ()
+
+    def _forget_before(self, told: str, whole: str) -> None:
+        """Forget the scores of what stands before this piece of the whole text and was told as nothing: signs, calls."""
+        begin = self._read
+        if not whole.startswith(told, begin):
+            begin = max(whole.find(told, begin), begin)
+        self._shown.skip(whole[self._read : begin])
+        self._read = begin + len(told)
 
     def _call(self, index: int, name: str | None, arguments: str) -> Iterator[ToolCall]:
         if name and index not in self._parts:

@@ -23,6 +23,9 @@ DEFAULTS: Mapping[str, Any] = {
     "constrained_json_disable_any_whitespace": True,  # small models pad JSON without end when they may
     "log_level": "error",
 }
+# With a reasoning parser SGLang 0.5.23 takes its grammars from xgrammar only: what waits for the end of the thought asks the
+# backend for methods that its llguidance backend does not have.
+REASONING_DEFAULTS: Mapping[str, Any] = {"grammar_backend": "xgrammar"}
 CPU_DEFAULTS: Mapping[str, Any] = {
     "device": "cpu",
     "attention_backend": "torch_native",
@@ -72,7 +75,8 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any JSON value
 
 def arguments(model: str, given: Mapping[str, Any], *, cpu: bool) -> dict[str, Any]:
     """All of SGLang's server arguments; what is given wins over what we prefer."""
-    return {**DEFAULTS, **(CPU_DEFAULTS if cpu else {}), **given, "model_path": model}
+    reasoning = REASONING_DEFAULTS if given.get("reasoning_parser") else {}
+    return {**DEFAULTS, **reasoning, **(CPU_DEFAULTS if cpu else {}), **given, "model_path": model}
 
 
 def prepare_environment(*, cpu: bool) -> None:

@@ -7,14 +7,15 @@ made common, and past calls are written in the same form; templates that know to
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reference_server.engine import Message
 from reference_server.engine.sglang_schema import parameters
 from reference_server.errors import ApiError
 
 if TYPE_CHECKING:
-    from reference_server.engine import ChatRequest, Json, Message, PastCall, Tool
+    from reference_server.engine import ChatRequest, Json, PastCall, Tool
 
 __all__ = ["Prompter"]
 
@@ -26,19 +27,39 @@ TOOLS_INTRODUCTION = (
 )
 
 
+# Where a model's configuration says which tokens stand for an image, and for what nobody can send here.
+IMAGE_MARKS = ("image_token_id", "image_token_index", "boi_token_index")
+OTHER_MARKS = ("video_token_id", "video_token_index", "audio_token_id", "audio_token_index")
+PROBE = "a lantern"
+PROBES = {
+    "system": ("system", "user"),
+    "user": ("user",),
+    "assistant": ("user", "assistant", "user"),
+}  # role: a conversation with it
+
+
 @dataclass(frozen=True, slots=True)
 class Prompter:
-    """Renders requests with a tokenizer's chat template."""
+    """Renders requests with a tokenizer's chat template. `marks` are the tokens that stand for an image, `others` for other media."""
 
     tokenizer: Any
     knows_tools: bool
     takes_parts: bool  # whether the template takes content as a list of parts, as those of vision models do
+    only_parts: frozenset[str] = frozenset()  # the roles whose content it loses when it is a text
+    marks: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, tokenizer: Any) -> Prompter:  # noqa: ANN401 - transformers has no stable type for it
-        """The prompter of a tokenizer whose chat template is one text."""
+    def of(cls, tokenizer: Any, config: Any = None) -> Prompter:  # noqa: ANN401 - transformers has no stable type for it
+        """The prompter of a tokenizer whose chat template is one text, and of the configuration of a model that sees."""
         template = str(tokenizer.chat_template)
-        return cls(tokenizer, "tools" in template, "content" in template and "'image'" in template.replace('"', "'"))
+        takes_parts = "content" in template and "'image'" in template.replace('"', "'")
+        marks, others = (
+            tuple(str(tokenizer.convert_ids_to_tokens(each)) for name in names if (each := getattr(config, name, None)))
+            for names in (IMAGE_MARKS, OTHER_MARKS)
+        )
+        only_parts = frozenset(role for role in PROBES if takes_parts and not _shows(tokenizer, role))
+        return cls(tokenizer, "tools" in template, takes_parts, only_parts, marks, others)
 
     def tokens(self, request: ChatRequest) -> list[int]:
         """The token ids of the prompt. Raises ApiError(out_of_range) for what the model's template refuses."""
@@ -50,20 +71,28 @@ class Prompter:
     def text(self, request: ChatRequest) -> str:
         """The prompt as text. Raises ApiError(out_of_range)."""
         tools = () if request.tool_choice.mode == "none" else request.tools
-        messages = [self._message(message) for message in request.messages]
+        spoken = _introduced(request.messages, tools) if tools and not self.knows_tools else request.messages
+        messages = [self._message(message) for message in spoken]
         options: Json = {"tools": [_function(tool) for tool in tools] or None} if self.knows_tools else {}
-        if tools and not self.knows_tools:
-            messages = _introduced(messages, tools)
         try:
             text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **options)
         except Exception as error:  # the template is a program of the model's authors; it raises what it likes
             raise ApiError(
                 "out_of_range", f"messages: the model's template refuses them: {error}", "messages"
             ) from error
+        self._check_marks(str(text), sum(len(message.images) for message in request.messages))
         return str(text).encode("utf-8", "replace").decode()
 
+    def _check_marks(self, text: str, images: int) -> None:
+        """Refuse what was said in the model's own signs for media: it would wait for an image that nobody sent."""
+        for most, marks in ((images, self.marks), (0, self.others)):
+            for mark in marks:
+                if text.count(mark) > most:
+                    raise ApiError("out_of_range", f"messages: {mark} stands for an image or other media", "messages")
+
     def _message(self, message: Message) -> Json:
-        said: Json = {"role": ROLES.get(message.role, message.role), "content": self._content(message)}
+        role = _role(message)
+        said: Json = {"role": role, "content": self._content(message, role)}
         if message.name:
             said["name"] = message.name
         if message.call_id:
@@ -72,20 +101,33 @@ class Prompter:
             said["tool_calls"] = [_past(call) for call in message.calls]
         return said
 
-    def _content(self, message: Message) -> str | list[Json]:
-        if message.images and self.takes_parts:
-            return [{"type": "image"} for _ in message.images] + [{"type": "text", "text": message.text}]
-        if message.calls and not self.knows_tools:
-            return "\n".join([*([message.text] if message.text else []), *map(_written, message.calls)])
-        return message.text
+    def _content(self, message: Message, role: str) -> str | list[Json]:
+        written = map(_written, () if self.knows_tools else message.calls)
+        text = "\n".join([*([message.text] if message.text or not message.calls else []), *written])
+        if role in self.only_parts or (message.images and self.takes_parts):
+            return [{"type": "image"} for _ in message.images] + [{"type": "text", "text": text}]
+        return text
 
 
-def _introduced(messages: list[Json], tools: tuple[Tool, ...]) -> list[Json]:
+def _role(message: Message) -> str:
+    return ROLES.get(message.role, message.role)
+
+
+def _shows(tokenizer: Any, probed: str) -> bool:  # noqa: ANN401 - transformers has no stable type for it
+    """Whether the template shows the content of this role when it is a text."""
+    messages = [{"role": role, "content": PROBE if role == probed else "hello"} for role in PROBES[probed]]
+    try:
+        return PROBE in str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except Exception:  # noqa: BLE001 - the template is a program of the model's authors; it raises what it likes
+        return False
+
+
+def _introduced(messages: tuple[Message, ...], tools: tuple[Tool, ...]) -> tuple[Message, ...]:
     """The messages with the tools described in the system message, which is made if there is none."""
     lines = [TOOLS_INTRODUCTION, *(json.dumps(_function(tool)["function"], ensure_ascii=False) for tool in tools)]
-    first = messages[0] if messages and messages[0]["role"] == "system" else None
-    said = [first["content"]] if first else []
-    return [{"role": "system", "content": "\n".join([*said, *lines])}, *messages[1 if first else 0 :]]
+    if messages and _role(messages[0]) == "system":
+        return replace(messages[0], text="\n".join([messages[0].text, *lines])), *messages[1:]
+    return Message("system", "\n".join(lines)), *messages
 
 
 def _function(tool: Tool) -> Json:

