@@ -61,7 +61,7 @@ def failing() -> Report:
         row("OAI-05", "fail", expected="no end", observed="end is none", evidence=("x3",)),
     )
     frames = tuple(Frame.of(0.01 * n, f'data: {{"n":{n}}}\n\n'.encode()) for n in range(9))
-    long = b'{"a":"' + b"long " * 3000 + b'","end":none}'
+    long = b'{"a":"' + b"long " * 1800 + b'","end":none}'
     return report(
         *rows, exchanges=(exchange("x1", frames=frames), exchange("x2", 500, b"oops"), exchange("x3", body=long))
     )
