@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -40,14 +41,19 @@ class Run:
     number: int = 0
 
 
-def run_all(runs: Sequence[Run], homes: Path, processes: int) -> Iterator[tuple[Run, Said]]:
-    """What was said in each, in their order."""
+def run_all(runs: Sequence[Run], homes: Path, processes: int, seconds: float) -> Iterator[tuple[Run, Said]]:
+    """What was said in each, in their order; none is begun after so many seconds."""
+    deadline = time.monotonic() + seconds
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from zip(runs, pool.map(_ask, runs, [homes] * len(runs)), strict=True)
+        for run, said in zip(runs, pool.map(_ask, runs, [homes] * len(runs), [deadline] * len(runs)), strict=True):
+            if said is not None:
+                yield run, said
 
 
-def _ask(run: Run, homes: Path) -> Said:
+def _ask(run: Run, homes: Path, deadline: float) -> Said | None:
+    if time.monotonic() > deadline:  # one clock for all processes of a machine
+        return None
     tester = BY_NAME[run.tester]
     server, relay = _server(run.pace)
     server.alter([run.fault] if run.fault else [], [run.vary] if run.vary else [])
