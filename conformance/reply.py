@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -190,48 +191,67 @@ def _whole(body: Json) -> tuple[Choice, ...]:
     choices = []
     for position, raw in enumerate(_objects(body.get("choices"))):
         choice = Choice(_index(raw, position), raw=raw)
-        _take(choice, raw, raw.get("message"))
+        choice.text, choice.reasoning = _take(choice, raw, raw.get("message"))
         choice.calls = _objects(dig(raw, "message", "tool_calls"))
         choices.append(choice)
     return tuple(choices)
 
 
+@dataclass(slots=True)
+class _Growing:
+    """A choice of a stream while its pieces come: joined at the end, as adding each to a long text would take for ever."""
+
+    choice: Choice
+    texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    calls: dict[str, tuple[Json, dict[str, list[str]]]] = field(default_factory=dict)
+
+    def take(self, raw: Json) -> None:
+        """Add a piece."""
+        text, thought = _take(self.choice, raw, raw.get("delta"))
+        self.texts.append(text)
+        self.thoughts.append(thought)
+        for place, call in enumerate(_objects(dig(raw, "delta", "tool_calls"))):
+            self._join(call, place)
+
+    def _join(self, delta: Json, place: int) -> None:
+        """Add a tool call delta to the call of its index; a delta without index goes by its place, as lenient clients do."""
+        index = delta.get("index", place)
+        empty = {"index": index, "id": None, "type": None, "function": {}}
+        call, parts = self.calls.setdefault(json.dumps(index), (empty, {"name": [], "arguments": []}))
+        call["id"] = delta.get("id") or call["id"]
+        call["type"] = delta.get("type") or call["type"]
+        for name, pieces in parts.items():
+            part = dig(delta, "function", name)
+            pieces.append(part if isinstance(part, str) else "")
+
+    def grown(self) -> Choice:
+        """The whole choice."""
+        self.choice.text, self.choice.reasoning = "".join(self.texts), "".join(self.thoughts)
+        for call, parts in self.calls.values():
+            call["function"] = {name: "".join(pieces) for name, pieces in parts.items()}
+            self.choice.calls.append(call)
+        return self.choice
+
+
 def _folded(chunks: tuple[Chunk, ...]) -> tuple[Choice, ...]:
-    choices: dict[int, Choice] = {}
+    choices: dict[int, _Growing] = {}
     for chunk in chunks:
         for position, raw in enumerate(chunk.choices):
             index = _index(raw, position)
-            choice = choices.setdefault(index, Choice(index))
-            _take(choice, raw, raw.get("delta"))
-            for place, call in enumerate(_objects(dig(raw, "delta", "tool_calls"))):
-                _join(choice.calls, call, place)
-    return tuple(choices[index] for index in sorted(choices))
+            if index not in choices:
+                choices[index] = _Growing(Choice(index))
+            choices[index].take(raw)
+    return tuple(choices[index].grown() for index in sorted(choices))
 
 
-def _take(choice: Choice, raw: Json, message: Any) -> None:  # noqa: ANN401 - any JSON value
+def _take(choice: Choice, raw: Json, message: Any) -> tuple[str, str]:  # noqa: ANN401 - any JSON value
+    """What a message or a delta says: its text and its reasoning; all else goes into the choice."""
     content = dig(message, "content")
-    choice.text += content if isinstance(content, str) else ""
-    for name in ("reasoning_content", "reasoning"):
-        thought = dig(message, name)
-        if isinstance(thought, str):
-            choice.reasoning += thought
-            break
+    thoughts = [t for name in ("reasoning_content", "reasoning") if isinstance(t := dig(message, name), str)]
     if isinstance(role := dig(message, "role"), str):
         choice.roles.append(role)
     if isinstance(finish := raw.get("finish_reason"), str):
         choice.finishes.append(finish)
     choice.logprobs += _objects(dig(raw, "logprobs", "content"))
-
-
-def _join(calls: list[Json], delta: Json, place: int) -> None:
-    """Add a tool call delta to the call of its index; a delta without index goes by its place, as lenient clients do."""
-    index = delta.get("index", place)
-    call = next((c for c in calls if c["index"] == index), None)
-    if call is None:
-        call = {"index": index, "id": None, "type": None, "function": {"name": "", "arguments": ""}}
-        calls.append(call)
-    call["id"] = delta.get("id") or call["id"]
-    call["type"] = delta.get("type") or call["type"]
-    for name in ("name", "arguments"):
-        part = dig(delta, "function", name)
-        call["function"][name] += part if isinstance(part, str) else ""
+    return content if isinstance(content, str) else "", thoughts[0] if thoughts else ""

@@ -32,6 +32,7 @@ CHUNK = (
 PIECE = 8_000
 LIMIT = 60_000
 LINES = 500
+PIECES = 1000
 QUICK = Timeouts(5.0, 2.0, 4.0)
 
 
@@ -45,6 +46,17 @@ def endless(head: bytes, piece: bytes, first: bytes = b"") -> Callable[[Received
     return lambda _: itertools.chain([head, first], itertools.repeat(piece * (PIECE // len(piece) + 1)))
 
 
+def deflated() -> bytes:
+    """The same bomb as a bare stream, which some call deflate."""
+    return zlib.compress(b"\0" * 2_000_000, 9)
+
+
+def told(*lines: str, body: bytes = b"") -> Callable[[Received], bytes]:
+    """A head of these lines, and a body."""
+    return lambda _: "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 HOSTILE: dict[str, Callable[[Received], bytes | Iterable[bytes]]] = {
     "chunks without end": endless(STREAM, CHUNK),
     "tiny events without end": endless(STREAM, b"data:1\n\n"),
@@ -56,6 +68,31 @@ HOSTILE: dict[str, Callable[[Received], bytes | Iterable[bytes]]] = {
     "bytes that are no text": endless(STREAM, bytes(range(256))),
     "a compression bomb": lambda _: HEAD.format("application/json", "content-encoding: gzip\r\n").encode() + bomb(),
     "headers without end": endless(b"HTTP/1.1 200 OK\r\n", b"x-a: " + b"y" * 1000 + b"\r\n"),
+    "a bomb called deflate": lambda _: (
+        HEAD.format("application/json", "content-encoding: deflate\r\n").encode() + deflated()
+    ),
+    "a status line without end": endless(b"HTTP/1.1 200 ", b"O"),
+    "a chunk size without end": endless(CHUNKED, b"0"),
+    "a chunk's extension without end": endless(CHUNKED, b"x", b"5;"),
+    "trailers without end": endless(CHUNKED, b"x-a: " + b"y" * 1000 + b"\r\n", b"0\r\n"),
+    "chunks of a byte without end": endless(CHUNKED, b"1\r\nx\r\n"),
+    "a chunk of a terabyte": endless(CHUNKED, b"x", b"ffffffffff\r\n"),
+    "a chunk that is longer than it says": told(
+        "transfer-encoding: chunked", "content-type: application/json", body=b"2\r\n{}{}\r\n0\r\n\r\n"
+    ),
+    "two lengths": told("content-length: 2", "content-length: 3", "content-type: application/json", body=b"{}"),
+    "a length below nought": told("content-length: -1", "content-type: application/json", body=b"{}"),
+    "a length of a terabyte": told(f"content-length: {10**12}", "content-type: application/json", body=b"{}"),
+    "both framings": told(
+        "content-length: 2",
+        "transfer-encoding: chunked",
+        "content-type: application/json",
+        body=b"2\r\n{}\r\n0\r\n\r\n",
+    ),
+    "a redirect to itself": lambda received: (
+        f"HTTP/1.1 307 Again\r\nlocation: {received.path}\r\ncontent-length: 0\r\n\r\n".encode()
+    ),
+    "a redirect to no URL": lambda _: b"HTTP/1.1 307 Again\r\nlocation: http://[::1\r\ncontent-length: 0\r\n\r\n",
     "no answer at all": lambda _: b"",
     "no HTTP": lambda _: b"SSH-2.0-OpenSSH_9.2\r\n",
     "a body shorter than announced": lambda _: (
@@ -68,6 +105,7 @@ HOSTILE: dict[str, Callable[[Received], bytes | Iterable[bytes]]] = {
 def test_a_hostile_target_fails_and_the_suite_stays_whole(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT", LIMIT)
     monkeypatch.setattr(module, "LINES", LINES)
+    monkeypatch.setattr(module, "FRAMES", PIECES)
     suite = Suite("solidrust", profile("solidrust"), "smoke")
     with Loopback(HOSTILE[what]) as target:
         report = suite.run(target.url, timeouts=QUICK)

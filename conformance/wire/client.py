@@ -35,7 +35,7 @@ __all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts", "trust"
 
 LIMIT = 16 * 1024 * 1024  # our requests bound their answers: a correct one is a hundredth of this
 LINES = 100_000  # the same: a stream of as many tokens as we ever ask for has a tenth of this
-FRAMES = 1_000_000
+FRAMES = 200_000  # the same: each may cost the reader a tenth of a millisecond
 HOPS = 5
 SAME_METHOD = (307, 308)
 VERSIONS = ("HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")
@@ -86,12 +86,16 @@ class Budget:
 
 @dataclass
 class Client:
-    """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange."""
+    """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange.
+
+    `forbidden` are the ids of answers to requests that the document forbids: what those are like, it does not say.
+    """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     prefix: str = "x"
     budget: Budget = field(default_factory=Budget)
     observe: Callable[[Exchange], None] = lambda _: None
+    forbidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)

@@ -32,7 +32,8 @@ class Event:
 class Decoder:
     """Feed it bytes, take events. `oddities` lists (offset, what) that browsers forgive and a careful reader reports.
 
-    `limit` bounds the bytes held for one unfinished event: past it `overflow` is set and the event is discarded whole.
+    `limit` bounds the bytes of one event and of one line: past it `overflow` is set, and all is discarded up to the next
+    blank line. That too depends on the bytes alone, not on how they are split.
     """
 
     limit: int = 16 * 1024 * 1024
@@ -45,7 +46,6 @@ class Decoder:
     _offset: int = 0
     _started: bool = False
     _data: list[str] = field(default_factory=list)
-    _size: int = 0
     _type: str = ""
     _id: str | None = None
     _start: int | None = None
@@ -66,7 +66,7 @@ class Decoder:
     @property
     def unfinished(self) -> bool:
         """Whether bytes of an event that no blank line ended are pending: the standard drops them."""
-        return self._start is not None or bool(self._buffer)
+        return self._start is not None or self._skipping or bool(self._buffer)
 
     def _drop_bom(self) -> bool:
         if len(self._buffer) < len(BOM) and BOM.startswith(self._buffer):
@@ -87,6 +87,7 @@ class Decoder:
                 self._scan = len(buffer) if end < 0 else end
                 break
             after = end + 2 if buffer[end : end + 2] == b"\r\n" else end + 1
+            self._bound(self._offset + position, self._offset + end)
             event = self._line(bytes(buffer[position:end]), self._offset + position, self._offset + after)
             if event is not None:
                 events.append(event)
@@ -94,19 +95,24 @@ class Decoder:
         del buffer[:position]
         self._scan -= position
         self._offset += position
-        self._bound()
+        self._cut_rest()
         return events
 
-    def _bound(self) -> None:
-        if self._size + len(self._buffer) <= self.limit:
-            return
-        self.overflow = self._skipping = True
-        self._data.clear()
-        self._size = 0
-        if self._buffer:  # the rest of a cut line is no line of its own: what was cut goes on as a comment
-            self._offset += len(self._buffer) - 1
-            self._buffer[:] = b":"
-            self._scan = 1
+    def _bound(self, start: int, end: int) -> None:
+        """Note that the line that begins at `start` makes itself or its event too long by reaching to `end`."""
+        if not self._skipping and end - (start if self._start is None else self._start) > self.limit:
+            self.overflow = self._skipping = True
+            self._start = None
+            self._data.clear()
+
+    def _cut_rest(self) -> None:
+        """Forget the begun line where it is too long already: what was cut goes on as a comment, as it is no line of its own."""
+        begun = len(self._buffer) - self._buffer.endswith(b"\r")  # a CR may be the line's end, and no part of it
+        self._bound(self._offset, self._offset + begun)
+        if self._skipping and begun > 1:
+            self._offset += begun - 1
+            self._buffer[:begun] = b":"
+            self._scan = max(1, self._scan - (begun - 1))
 
     def _line(self, line: bytes, start: int, end: int) -> Event | None:
         if not line:
@@ -132,7 +138,6 @@ class Decoder:
     def _field(self, name: str, value: str, offset: int) -> None:
         if name == "data":
             self._data.append(value)
-            self._size += len(value)
         elif name == "event":
             self._type = value
         elif name == "id":
@@ -149,7 +154,7 @@ class Decoder:
         start, self._start = None if self._skipping else self._start, None
         self._skipping = False
         kind, self._type = self._type, ""
-        data, self._data, self._size = self._data, [], 0
+        data, self._data = self._data, []
         if start is None:
             return None
         if not data:

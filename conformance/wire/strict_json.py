@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["NotJson", "read"]
 
 DEEPEST = 128  # far beyond any answer, and little enough that whoever walks the value needs no care
+KEPT = 100  # departures of one text: a hostile one may be nothing else
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotJson(ValueError):
@@ -51,8 +54,12 @@ def _text(data: bytes | str, departures: list[str]) -> str:
 
 
 def _constants(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook signature
+    seen: set[str] = set()
+
     def constant(name: str) -> float:
-        departures.append(f"the literal {name}")
+        if name not in seen:
+            departures.append(f"the literal {name}")
+        seen.add(name)
         return float(name)
 
     return constant
@@ -61,13 +68,17 @@ def _constants(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook sign
 def _pairs(departures: list[str]) -> Any:  # noqa: ANN401 - json's hook signature
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(members)
-        if len(value) < len(members):
-            names = [name for name, _ in members]
-            twice = next(name for name in names if names.count(name) > 1)
+        if len(value) < len(members) and len(departures) < KEPT:
+            twice = _first_twice(name for name, _ in members)
             departures.append(f"the key {twice[:60]!r} twice in one object")
         return value
 
     return pairs
+
+
+def _first_twice(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]  # adds
 
 
 def _deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
@@ -80,7 +91,7 @@ def _deeper(value: Any, levels: int) -> bool:  # noqa: ANN401 - any JSON value
 
 def _has_surrogate(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
-        return any("\ud800" <= c <= "\udfff" for c in value)
+        return SURROGATE.search(value) is not None
     names = value if isinstance(value, dict) else ()
     return any(map(_has_surrogate, names)) or any(map(_has_surrogate, _members(value)))
 
