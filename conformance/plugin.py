@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from conformance.plugin_state import STATE
 
     state = config.stash[STATE] = setup.begin(config)
-    config.pluginmanager.register(_Run(state), "conformance-run")
+    config.pluginmanager.register(Run(state), "conformance-run")
     from conformance import fixtures
 
     config.pluginmanager.register(fixtures, "conformance-fixtures")
@@ -59,7 +59,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
-class _Run:
+class Run:
     """The hooks of a run that judges."""
 
     def __init__(self, state: State) -> None:

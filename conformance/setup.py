@@ -28,7 +28,7 @@ from conformance.wire.client import Budget, Client
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["arrange", "begin", "check_id", "for_worker", "note_partial"]
+__all__ = ["arrange", "begin", "check_id", "draw_as", "for_worker", "note_partial"]
 
 SEED = "hypothesis_seed"  # the name under which pytest keeps --hypothesis-seed
 CANNOT_JUDGE = 2
@@ -41,7 +41,7 @@ def begin(config: pytest.Config) -> State:
     if given:
         os.environ.update(given["environment"])
     options = read_options(config, given["seed"] if given else _seed(config))
-    _settings(options)
+    draw_as(options)
     known = None if given else excuses(options)
     if not given:
         _forget(Path(options.report))
@@ -157,7 +157,7 @@ def _seed(config: pytest.Config) -> int:
     return seed
 
 
-def _settings(options: Options) -> None:
+def draw_as(options: Options) -> None:
     """Hypothesis serves many requests to a remote server: no deadline, no database, the smallest failing request."""
     settings.register_profile(
         "conformance",
