@@ -98,13 +98,13 @@ def place(fault: str) -> str:
 
 
 def planned(testers: Sequence[Tester], faults: Sequence[str], repeat: int, *, variations: bool) -> list[Run]:
-    """All runs: each tester on the correct server at either pace, on the variations and on the faults."""
+    """All runs: each tester on the correct server at either pace, on the faults and on the variations."""
     paces = {fault: _pace(fault) for fault in faults}
     sound = [(pace, number) for pace in dict.fromkeys(["fast", *paces.values()]) for number in range(repeat)]
     runs = [Run(tester.name, pace=pace, number=number) for pace, number in sound for tester in testers]
+    runs += [Run(tester.name, fault, pace=paces[fault]) for fault in faults for tester in testers]
     varied = VARIATIONS.all if variations else ()
-    runs += [Run(tester.name, vary=name) for name in varied for tester in testers]
-    return runs + [Run(tester.name, fault, pace=paces[fault]) for fault in faults for tester in testers]
+    return runs + [Run(tester.name, vary=name) for name in varied for tester in testers]
 
 
 def _pace(fault: str) -> str:

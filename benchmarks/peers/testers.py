@@ -21,7 +21,7 @@ __all__ = ["TESTERS", "Said", "Tester"]
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
-SECONDS = 180  # for one run of one tester; one that does not end has noticed something
+SECONDS = 240  # for one run of one tester; one that does not end has noticed something
 
 
 @dataclass(frozen=True, slots=True)
