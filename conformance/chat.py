@@ -112,7 +112,12 @@ class Chat:
         return reply
 
     def refused(self, exchange: Exchange, *statuses: int) -> Exchange:
-        """The exchange, which must be a client error; of one of these statuses, when some are given."""
+        """The exchange, which must be a client error; of one of these statuses, when some are given.
+
+        No document says what the answer to a request that it forbids is like: where one came, no oracle judges it.
+        """
+        if exchange.ok:
+            self.client.forbidden.add(exchange.id)
         wanted = " or ".join(map(str, statuses)) if statuses else "a 4xx status"
         if exchange.status is None or (
             exchange.status not in statuses if statuses else not CLIENT_ERROR <= exchange.status < SERVER_ERROR

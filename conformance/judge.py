@@ -237,10 +237,15 @@ class Judge:
             return
         if exchange.status >= 400:  # noqa: PLR2004 - the classes of refusal
             yield "refusal", exchange
+        elif exchange.id in self.client.forbidden:
+            return
         elif exchange.ok and exchange.request.method == "POST" and isinstance(asked(exchange).get("messages"), list):
             reply = read(exchange)
             yield "reply", reply
-            yield ("stream" if reply.streamed else "answer"), reply
+            if reply.streamed:
+                yield "stream", reply
+            elif asked(exchange).get("stream") is not True:  # else neither: what was to be a stream is no whole answer
+                yield "answer", reply
 
     def _apply(self, oracle: Oracle, view: Any, exchange: Exchange) -> None:  # noqa: ANN401 - what the kind says
         outcome = self._opinion(oracle, view, exchange)

@@ -403,6 +403,31 @@ def test_what_was_cut_on_purpose_or_is_undefined_is_no_answer_to_judge(server: L
     assert seen == []
 
 
+def test_the_answer_to_a_forbidden_request_is_not_judged_and_its_refusal_is(server: Loopback) -> None:
+    """No document says what is answered to a request that it forbids; the row that asks for the refusal fails."""
+    seen: dict[str, list[Any]] = {kind: [] for kind in ("answer", "reply", "exchange", "refusal")}
+    court = Court(server, [seen_by(kind, list_) for kind, list_ in seen.items()])
+    forbidden = lambda: court.chat.refused(court.chat.post(court.chat.body(temperature=9)), 400)  # noqa: E731
+    failed = court.check(forbidden)
+    server.handler = lambda _: response("no", 400)
+    passed = court.check(forbidden)
+    court.client.close()
+
+    assert (failed.verdict, passed.verdict) == ("fail", "pass")
+    assert {kind: len(list_) for kind, list_ in seen.items()} == {"answer": 0, "reply": 0, "exchange": 3, "refusal": 1}
+
+
+def test_what_was_to_be_a_stream_is_no_whole_answer(server: Loopback) -> None:
+    """A stream of another media type fails the row on that type, not those on the members of a whole answer."""
+    seen: dict[str, list[Any]] = {kind: [] for kind in ("answer", "reply", "stream")}
+    court = Court(server, [seen_by(kind, list_) for kind, list_ in seen.items()])
+    server.handler = lambda _: response("data: {}\n\n", content_type="text/plain")
+    court.check(lambda: court.chat.post(court.chat.body(stream=True)))
+    court.client.close()
+
+    assert {kind: len(list_) for kind, list_ in seen.items()} == {"answer": 0, "reply": 1, "stream": 0}
+
+
 # ---------------------------------------------------------------- every oracle, any bytes
 
 

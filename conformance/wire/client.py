@@ -18,7 +18,7 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,16 +86,12 @@ class Budget:
 
 @dataclass
 class Client:
-    """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange.
-
-    `forbidden` are the ids of answers to requests that the document forbids: what those are like, it does not say.
-    """
+    """Sends requests to one target. Safe to use from several threads. `observe` sees every finished exchange."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     prefix: str = "x"
     budget: Budget = field(default_factory=Budget)
     observe: Callable[[Exchange], None] = lambda _: None
-    forbidden: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -104,6 +100,11 @@ class Client:
         # environment it reads SSL_CERT_FILE and SSL_CERT_DIR, and no proxies.
         self._http = httpx.HTTPTransport(limits=limits, verify=trust())
         self._http._pool._network_backend = _Punctual()  # noqa: SLF001 - httpx offers no way to bound all reads together
+
+    @cached_property
+    def forbidden(self) -> set[str]:
+        """Ids of answers to requests that the document forbids: what those are like, it does not say."""
+        return set()
 
     def close(self) -> None:
         """Close all connections."""

@@ -40,9 +40,8 @@ NO_CHOICE = (
     "tools.named-choice",
     "tools.required-choice",
 )
-# What was asked for as a stream is not announced as one, so that it counts as a whole answer, which it is not either.
+# What was asked for as a stream is not announced as one, and a whole answer it is not either.
 NO_STREAM = (
-    *NO_ANSWER,
     "chat.ids-unique",
     "chat.natural-finish",
     "chat.length-finish",

@@ -57,8 +57,6 @@ def unknown_model_accepted(skipped: frozenset[str], _: object) -> frozenset[str]
         "-request.rejects[messages.content.type:enum]",
         "-request.rejects[messages:items] in openai",
         "-request.rejects[tool_choice.type:enum] in openai",
-        "chat.field[session_id]",
-        "chat.field[choices] in openai",
     ),
 )
 def values_not_checked(skipped: frozenset[str], _: object) -> frozenset[str]:
@@ -207,10 +205,7 @@ def every_refusal_is_teapot(refusal: Refusal, error: ApiError) -> Refusal:
 
 @FAULTS.at(
     "asked",
-    every=(
-        "chat.model-echoed",
-        "request.rejects[model:missing]",
-    ),
+    every=("request.rejects[model:missing]",),
 )
 def model_not_needed(asked: Json, dialect: Dialect) -> Json:
     """A request without a model is answered by the example's."""
