@@ -79,7 +79,7 @@ class Suite:
 
         After each item `until` may end the run; the checks that it did not reach are `not-run`.
         """
-        setup._settings(self.options)  # noqa: SLF001 - the same hypothesis settings as a run of the plugin
+        setup.draw_as(self.options)  # the same hypothesis settings as a run of the plugin
         given = {"profile": profile or self.options.profile, "seed": self.options.seed if seed is None else seed}
         options = dataclasses.replace(self.options, **given)
         target = Target(url, options.model or options.dialect.models.example, KEY)

@@ -9,7 +9,7 @@ import httpx
 
 from benchmarks.streams import make, plain
 from conformance.reply import Reply, read
-from conformance.wire.client import Client, Timeouts
+from conformance.wire.client import Client, Timeouts, trust
 from conformance.wire.exchange import Exchange, Frame, Request
 from conformance.wire.sse import Decoder
 
@@ -160,7 +160,7 @@ def _received(pieces: list[bytes]) -> tuple[Any, ...]:
     client = _client()
     network = _Network()
     network.pieces = pieces
-    pool = httpx.HTTPTransport(verify=False)
+    pool = httpx.HTTPTransport(verify=trust())
     pool._pool._network_backend = network  # noqa: SLF001 - the network is what is made up
     client._http = pool  # noqa: SLF001
     found = client.send(ASKED)

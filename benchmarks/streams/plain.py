@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 __all__ = ["Reading", "read"]
 
 BOM = b"\xef\xbb\xbf"
-LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
+END = re.compile(rb"\r\n|\r|\n")
 MOST_ODDITIES = 100
 
 
@@ -43,21 +43,21 @@ def read(stream: bytes, limit: int) -> Reading:
     found, block, last_id = Reading(), _Block(), None
     position = len(BOM) if stream.startswith(BOM) else 0
     found.parts.append(("mark", 0, position))
-    for match in LINE.finditer(stream, position):
-        line, position = match[1], match.end()
-        block.too_long = block.too_long or _long(block, match.start(), match.end(1), limit)
+    for end in END.finditer(stream, position):
+        start, line, position = position, stream[position : end.start()], end.end()
+        block.too_long = block.too_long or _long(block, start, end.start(), limit)
         if not line:
-            _close(found, block, last_id, match.start(), position)
+            _close(found, block, last_id, start, position)
             block = _Block()
         elif block.too_long:
             found.overflow = True
-            found.parts.append(("cut", match.start(), position))
+            found.parts.append(("cut", start, position))
         elif line.startswith(b":"):
             found.comments += 1
-            found.parts.append(("comment", match.start(), position))
+            found.parts.append(("comment", start, position))
         else:
-            last_id = _field(found, block, last_id, line, match.start())
-            found.parts.append(("field", match.start(), position))
+            last_id = _field(found, block, last_id, line, start)
+            found.parts.append(("field", start, position))
     too_long = block.too_long or _long(block, position, len(stream), limit)
     found.overflow = found.overflow or too_long
     found.parts.append(("rest", position, len(stream)))
