@@ -145,7 +145,7 @@ def _schemathesis(home: Path, url: str, scratch: Path) -> list[list[str]]:
 def _drawn(home: Path, url: str, scratch: Path, mode: str) -> list[str]:
     """Valid requests from the narrow description, invalid ones from the wide one."""
     description = home / f"openai-{mode}.json"
-    asked = ["--url", url, "-H", f"Authorization: Bearer {KEY}", "--mode", mode, "--max-examples", "20", "--seed", "2"]
+    asked = ["--url", url, "-H", f"Authorization: Bearer {KEY}", "--mode", mode, "--max-examples", "10", "--seed", "2"]
     told = [
         "--continue-on-failure",
         "--no-shrink",

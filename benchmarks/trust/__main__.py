@@ -14,6 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.trust import peers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts += [*_faults(matrix)] if matrix else []
     parts += [*_mutants(mutants)] if mutants else []
     parts += [*_alarms(alarms)] if alarms else []
+    parts += [*peers.section(_read(options.peers))] if options.peers.exists() else []
     text = "\n".join(parts).rstrip("\n") + "\n"
     if options.write:
         options.write.write_text(text, encoding="utf-8")
@@ -54,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust", description=__doc__)
     for name in ("matrix", "mutants", "alarms"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"what `benchmarks.{name} --json FILE` wrote")
+    parser.add_argument(
+        "--peers", type=Path, default=peers.KEPT, help="of `benchmarks.peers`; default: the one kept here"
+    )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page instead of printing it")
     return parser
 
