@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports import clean, replay
+from reports import clean, replay, words
 from reports.baseline import BaselineError, load_baseline, written
 from reports.diff import KINDS, TOLERANCE, diff
 from reports.gate import CANNOT_JUDGE, FAILED, PASSED, judge, rows_of
@@ -89,7 +89,12 @@ def _diff_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _matrix_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("reports", metavar="REPORT", nargs="+")
+    parser.add_argument(
+        "reports",
+        metavar="[NAME=]REPORT",
+        nargs="+",
+        help="several runs of one target are its history: same URL and model, or the same NAME",
+    )
     parser.add_argument("-o", "--output", metavar="DIR", required=True)
     parser.add_argument("--level", choices=("must", "should"), help="what blocks; default: the level of each run")
     parser.set_defaults(run=_matrix)
@@ -156,14 +161,21 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _matrix(options: argparse.Namespace) -> int:
-    reports = [redacted(load(path), _secrets()) for path in options.reports]
+    named = [_named(argument) for argument in options.reports]
+    reports = [redacted(load(path), _secrets()) for _, path in named]
     folder = Path(options.output)
-    for name, text in matrix(reports, options.level).items():
+    for name, text in matrix(reports, options.level, [name for name, _ in named]).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     _say(f"{folder / 'index.html'}: {len(reports)} reports")
     return PASSED
+
+
+def _named(argument: str) -> tuple[str | None, str]:
+    """(name or None, path): what stands before the first = is a name, unless the whole is a path."""
+    name, sign, path = argument.partition("=")
+    return (None, argument) if not sign or not name or Path(argument).exists() else (name, path)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -184,8 +196,8 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _offline(report: str, name: str) -> int:
     """Let the suite decide, in a process of its own: reports know no checks."""
-    words = [sys.executable, "-m", "conformance", "replay", "--", report, name]
-    return subprocess.run(words, check=False).returncode  # noqa: S603 - our own module
+    command = [sys.executable, "-m", "conformance", "replay", "--", report, name]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own module
 
 
 def _replayed(report: Report, name: str, differences: list[str]) -> int:
@@ -193,6 +205,8 @@ def _replayed(report: Report, name: str, differences: list[str]) -> int:
         _say(f"  {sentence}")
     failed = any(row.verdict == "fail" and name == row.id for row in report.requirements)
     judged = failed or all(name != row.id for row in report.requirements)
+    for often in (often for row in report.requirements if row.id == name and (often := words.seldom(row))):
+        _say(f"  sent once, {often}")
     if differences:
         _say("different: the target does not answer as it did; run the check again to know whether it passes")
         return PASSED

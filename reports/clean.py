@@ -33,8 +33,9 @@ def one_line(text: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters, with a note of how many are left out."""
-    return text if len(text) <= limit else f"{text[:limit]} [... {len(text) - limit} more characters]"
+    """At most `limit` characters and a note of how many are left out; whole where the note would be longer than those."""
+    note = f" [... {len(text) - limit} more characters]"
+    return text if len(text) <= limit + len(note) else f"{text[:limit]}{note}"
 
 
 def markdown(text: str) -> str:

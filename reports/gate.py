@@ -13,11 +13,13 @@ certificate; one whose generator was late is never blamed on the target.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from reports.baseline import Baseline
+from reports.clean import shortened
 from reports.model import LoadReport, Report, RequirementResult, count
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 PASSED, FAILED, CANNOT_JUDGE = 0, 1, 2
 WORDS = {PASSED: "passed", FAILED: "failed", CANNOT_JUDGE: "cannot judge"}
 JUDGED_LEVELS = ("must", "should")
+REASONS = 4
+"""For so many reasons the rows that were not shown are listed apart, each cut after `REASON` characters."""
+REASON = 120
 CERTIFICATE = "certificate"
 """The id of the row that stands for a load report's certificate; it is a doubt where it does not hold, never a failure."""
 
@@ -38,6 +43,7 @@ class Row:
     label: str
     verdict: str
     blocking: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def rows_of(report: Report | LoadReport, level: str | None = None) -> tuple[Row,
         raise ValueError(f"level: found {level!r}, expected one of {', '.join(JUDGED_LEVELS)}")
     tiers = {row.tier for row in report.requirements if row.blocking and row.level == "MUST"}
     return tuple(
-        Row(row.id, f"{row.id} ({row.level})", row.verdict, blocking=_blocks(row, level, tiers))
+        Row(row.id, f"{row.id} ({row.level})", row.verdict, _blocks(row, level, tiers), row.reason)
         for row in report.requirements
     )
 
@@ -147,8 +153,19 @@ def _remarks(rows: tuple[Row, ...], excused: tuple[str, ...]) -> Iterator[str]:
     if excused:
         yield f"{len(excused)} failed as excused: {', '.join(excused)}"
     for verdict in ("inconclusive", "untested"):
-        silent = [row.id for row in rows if row.blocking and row.verdict == verdict]
-        if silent:
-            yield f"{len(silent)} not shown ({verdict}): {', '.join(silent)}"
+        yield from _not_shown(verdict, [row for row in rows if row.blocking and row.verdict == verdict])
     counts = count(row.verdict for row in rows if row.blocking)
     yield f"{counts['pass']} of {sum(counts.values())} blocking rows passed"
+
+
+def _not_shown(verdict: str, rows: list[Row]) -> Iterator[str]:
+    """The rows by the reason for which they were not shown, the reason of most first; few reasons, the rest in one."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        by_reason[shortened(" ".join((row.reason or "").split()), REASON)].append(row.id)
+    groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
+    last = REASONS if len(groups) == REASONS else REASONS - 1
+    for reason, ids in groups[:last]:
+        yield f"{len(ids)} not shown ({verdict}{': ' if reason else ''}{reason}): {', '.join(ids)}"
+    if rest := [one for _, ids in groups[last:] for one in ids]:
+        yield f"{len(rest)} not shown ({verdict}, each for another reason): {', '.join(rest)}"

@@ -45,6 +45,7 @@ class RowView:
     linked: tuple[str, ...]
     replay: str
     reason: str | None
+    seldom: str | None
 
 
 def html(report: Report | LoadReport, baseline: Baseline | None = None, level: str | None = None) -> str:
@@ -93,8 +94,11 @@ def _conformance(report: Report, result: GateResult, scale: float, marked: dict[
 
 def _brief(sentence: str) -> str:
     """The sentence with no more than a dozen of the rows that it lists: all stand below."""
-    parts = sentence.split(", ")
-    return sentence if len(parts) <= LISTED + 1 else f"{', '.join(parts[:LISTED])} and {len(parts) - LISTED} more"
+    told, sign, ids = sentence.rpartition(": ")
+    parts = ids.split(", ")
+    if len(parts) <= LISTED + 1:
+        return sentence
+    return f"{told}{sign}{', '.join(parts[:LISTED])} and {len(parts) - LISTED} more"
 
 
 def _rows(report: Report, result: GateResult, scale: float, marked: dict[str, tuple[Mark, ...]]) -> dict[str, RowView]:
@@ -108,7 +112,9 @@ def _rows(report: Report, result: GateResult, scale: float, marked: dict[str, tu
         elsewhere = tuple(e for e in row.evidence if e in known and e not in here)
         replay = f"python -m reports replay report.json {shlex.quote(row.id)}"
         exchanges = tuple(exchange_view(known[e], size, marked.get(e, ()), row.id) for e in here)
-        views[row.id] = RowView(row, row.id in result.excused, exchanges, elsewhere, replay, words.reason(row))
+        views[row.id] = RowView(
+            row, row.id in result.excused, exchanges, elsewhere, replay, words.reason(row), words.seldom(row)
+        )
     return views
 
 

@@ -102,6 +102,9 @@ def block(report: Report, row: RequirementResult, path: str, *, excused: bool = 
         yield Text(
             f"  {'curl':<9} {'too long for a line; replay it instead' if too_long else clean.terminal(one.curl)}"
         )
+        often = words.seldom(row)
+        if often:
+            yield Text(f"  {'':<9} ({clean.terminal(often)})")
         replay = f"python -m reports replay {shlex.quote(path)} {shlex.quote(row.id)}"
         yield Text(f"  {'replay':<9} {clean.terminal(replay)}")
     yield Text()

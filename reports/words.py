@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ MEANINGS = {
     "untested": "needs a lever that the profile lacks",
     "not-applicable": "the dialect does not have it",
 }
+SELDOM = re.compile(r"(?:now and then, )?in (\d+) of (\d+) (answers|runs): ")
+NOTE = 40
+"""Characters that the note of a cut may take: a text that is less than that too long is shown whole."""
 PERCENTILES = ("p50", "p90", "p99", "p999", "max")
 
 
@@ -100,11 +104,19 @@ def answered(one: ExchangeRecord, limit: int = 300) -> str:
     if one.status is None:
         return f"no answer: {one.error or 'the connection ended'}"
     body, half = one.body, limit // 2
-    cut = len(body) > limit
+    cut = len(body) > limit + NOTE  # else the note would be longer than what it stands for
     start, end = (body[:half], body[-half:]) if cut else (body, b"")
-    rest = f" [... {len(body) - limit} more bytes ...] {end.decode('utf-8', 'surrogateescape')}" if cut else ""
+    rest = f" [... {len(body) - 2 * half:,} more bytes ...] {end.decode('utf-8', 'surrogateescape')}" if cut else ""
     broken = f" ({one.error})" if one.error else ""
     return f"{one.status}{broken} {start.decode('utf-8', 'surrogateescape')}{rest}"
+
+
+def seldom(row: RequirementResult) -> str | None:
+    """That a failure comes now and then only, and how often it came; None for one that comes each time."""
+    found = SELDOM.match(row.reason or "") if row.verdict == "fail" else None
+    if found is None:
+        return None
+    return f"it shows the failure only now and then: {found[1]} of {found[2]} {found[3]} had it"
 
 
 def reason(row: RequirementResult) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -161,6 +162,17 @@ def test_matrix_writes_a_site(tmp_path: Path, saved: Callable[..., str]) -> None
     names = {path.name for path in (tmp_path / "site").rglob("*.*")}
     assert {"index.html", "matrix.json"} < names
     assert len([name for name in names if name.endswith(".svg")]) == 2
+
+
+def test_matrix_takes_names_before_the_paths_and_a_path_with_a_sign_is_a_path(
+    tmp_path: Path, saved: Callable[..., str]
+) -> None:
+    odd = tmp_path / "a=b"
+    odd.write_text(Path(saved(report(row()))).read_text(encoding="utf-8"), encoding="utf-8")
+
+    assert main(["matrix", f"ours={saved(report(row()))}", str(odd), "-o", str(tmp_path / "site")]) == 0
+    targets = json.loads((tmp_path / "site" / "matrix.json").read_text(encoding="utf-8"))["targets"]
+    assert [target["name"] for target in targets] == ["ours", "http://127.0.0.1:8000/v1"]
 
 
 def test_matrix_of_a_leaky_report_holds_no_key(tmp_path: Path, saved: Callable[..., str]) -> None:

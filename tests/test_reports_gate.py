@@ -122,6 +122,24 @@ def test_sentences_name_the_rows() -> None:
     )
 
 
+def test_rows_that_were_not_shown_are_listed_by_their_reasons_the_most_frequent_first() -> None:
+    many = [row(f"M{n}", "untested", reason="not part of --depth smoke") for n in range(3)]
+    others = [row(f"O{n}", "untested", reason=f"needs lever {n}") for n in range(4)]
+
+    assert judge(report(row(), row("I", "inconclusive", reason="a\n" * 200), *others[:1], *many)).sentences == (
+        f"1 not shown (inconclusive: {('a ' * 100)[:120]} [... 279 more characters]): I",
+        "3 not shown (untested: not part of --depth smoke): M0, M1, M2",
+        "1 not shown (untested: needs lever 0): O0",
+        "1 of 6 blocking rows passed",
+    )
+    assert judge(report(*others, *many)).sentences[:4] == (
+        "3 not shown (untested: not part of --depth smoke): M0, M1, M2",
+        "1 not shown (untested: needs lever 0): O0",
+        "1 not shown (untested: needs lever 1): O1",
+        "2 not shown (untested, each for another reason): O2, O3",
+    )
+
+
 @pytest.mark.parametrize(
     ("verdicts", "valid", "complete", "code"),
     [

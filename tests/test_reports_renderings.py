@@ -19,6 +19,7 @@ from rich.console import Console
 
 from reports.baseline import Baseline, Excuse
 from reports.charts import charts
+from reports.clean import shortened
 from reports.gate import WORDS, judge, rows_of
 from reports.html import PAGE_LIMIT, html
 from reports.markdown import LISTED
@@ -26,6 +27,7 @@ from reports.matrix import matrix
 from reports.model import LEVELS, VERDICTS, Frame, LoadReport, Metric, Report, ReportError, Slo
 from reports.render import RENDERERS, rendered
 from reports.terminal import summarise
+from reports.words import answered
 from tests.report_samples import TARGET, check, exchange, load_report, load_reports, report, reports, row
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -236,6 +238,40 @@ def test_a_terminal_block_says_what_to_do() -> None:
     ]
 
 
+def test_a_failure_that_comes_now_and_then_says_so_beside_its_line() -> None:
+    often = "now and then, in 3 of 40 answers: expected id: a string; came id is absent"
+    facts: dict[str, Any] = {
+        "expected": "id: a string",
+        "observed": "id is absent",
+        "evidence": ("x1",),
+        "reason": often,
+    }
+    one = report(
+        row("A", "fail", **facts),
+        row("B", "fail", **(facts | {"reason": "expected ...; came ..."})),
+        exchanges=(exchange(),),
+    )
+    console = Console(file=StringIO(), width=40)
+    summarise(one, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO above
+    told = "it shows the failure only now and then: 3 of 40 answers had it"
+
+    assert re.findall(r"^  curl .*\n(.*)$", text, re.MULTILINE)[0] == f"            ({told})"
+    assert text.count(told) == rendered("html", one).count(told) == 1
+
+
+def test_the_note_of_a_cut_is_never_longer_than_what_it_stands_for() -> None:
+    for size in range(280, 400):
+        told = answered(exchange(body=b"x" * size))
+        assert len(told) <= len("200 ") + size
+        assert ("more bytes" in told) == (size > 340)
+        assert len(shortened("x" * size, 300)) <= size
+    assert (
+        answered(exchange(body=b"a" * 150 + b"b" * 100 + b"c" * 150))
+        == f"200 {'a' * 150} [... 100 more bytes ...] {'c' * 150}"
+    )
+
+
 def test_a_summary_fits_one_screen() -> None:
     console = Console(file=StringIO(), width=80)
     summarise(report(*(row(f"A{n}", chapter=f"chapter{n % 15}") for n in range(400))), console)
@@ -414,6 +450,7 @@ def test_the_page_names_its_tool_and_how_long_the_run_took() -> None:
 def test_the_top_of_the_page_lists_a_dozen_of_many_rows_and_counts_the_rest() -> None:
     text = html(report(*(row(f"U-{n:02}", "untested") for n in range(40))))
 
+    assert "40 not shown (untested): U-00, U-01" in text
     assert "U-10, U-11 and 28 more</li>" in text
     assert "U-12, U-13" not in text
 
@@ -425,6 +462,22 @@ def test_columns_of_one_model_at_two_hosts_are_headed_by_their_hosts() -> None:
 
     assert page.count(">http://a/v1</button>") == page.count(">http://b/v1</button>") == 1
     assert ">tiny</button>" not in page
+
+
+def test_runs_with_one_name_are_one_target_though_each_had_a_port_of_its_own() -> None:
+    runs = [
+        report(row(verdict=verdict), started=f"2026-11-2{n}T12:00:00Z", target=replace(TARGET, url=f"http://h:{n}"))
+        for n, verdict in enumerate(("fail", "pass"))
+    ]
+
+    files = matrix([*runs, runs[0]], names=["ours", "ours"])
+
+    ours, other = json.loads(files["matrix.json"])["targets"]
+    assert (ours["name"], ours["url"], ours["slug"]) == ("ours", "http://h:1", "openai-ours-tiny")
+    figures = [(run["result"], run["depth"], run["passed"], run["blocking"]) for run in ours["history"]]
+    assert figures == [("failed", "full", 0, 1), ("passed", "full", 1, 1)]
+    assert (other["name"], len(other["history"])) == ("http://h:0", 1)
+    assert ">ours</button>" in files["index.html"]
 
 
 def test_each_of_several_runs_of_a_target_has_its_place_in_its_history() -> None:
