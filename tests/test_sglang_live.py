@@ -79,9 +79,10 @@ def is_idle(server: Server) -> bool:
 def children(process: int) -> list[int]:
     """The processes that descend from one."""
     try:
-        own = [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except FileNotFoundError:
+        of_threads = [each.read_text() for each in Path(f"/proc/{process}/task").glob("*/children")]
+    except (FileNotFoundError, ProcessLookupError):
         return []
+    own = [int(text) for text in " ".join(of_threads).split()]
     return own + [deeper for child in own for deeper in children(child)]
 
 
@@ -344,9 +345,12 @@ def test_sigterm_under_load_ends_streams_by_the_rule_and_leaves_no_process(model
         assert until(lambda: not [process for process in family if is_alive(process)])
 
 
-@pytest.mark.parametrize("name", ["sglang::scheduler"])
-def test_a_process_of_sglang_that_dies_makes_every_dialect_say_unavailable(model: str, name: str) -> None:
-    with running("--engine", "sglang", "--model", model, "--control") as server:
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_process_of_sglang_that_dies_makes_every_dialect_say_unavailable(model: str, replicas: int) -> None:
+    if replicas > len(os.sched_getaffinity(0)):
+        pytest.skip("each replica needs a core")
+    options = ("--engine-arg", f"dp_size={replicas}", "--control")
+    with running("--engine", "sglang", "--model", model, *options) as server:
         family = children(server.process.pid)
         streams: list[httpx.Response] = []
         asked: dict[str, Any] = {
@@ -358,9 +362,10 @@ def test_a_process_of_sglang_that_dies_makes_every_dialect_say_unavailable(model
         client = threading.Thread(target=lambda: streams.append(server.post("openai", **asked)))
         client.start()
         assert until(lambda: load(server)["answers"] == 1)
-        (victim,) = named(server.process.pid, name)
+        schedulers = named(server.process.pid, "sglang::scheduler")
+        assert len(schedulers) == replicas
 
-        os.kill(victim, signal.SIGKILL)
+        os.kill(schedulers[-1], signal.SIGKILL)
         client.join(30)
 
         assert "has died" in json.loads(events(streams[0])[-1])["error"]["message"]

@@ -83,6 +83,55 @@ def test_the_environment_of_a_cpu_is_set_and_what_the_user_set_is_kept(monkeypat
     assert os.environ["SGLANG_USE_CPU_ENGINE"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("given", "cores", "shares"),
+    [
+        ({}, 4, None),
+        ({"dp_size": 1, "tp_size": None}, 4, None),
+        ({"dp_size": 2}, 2, "0|1"),
+        ({"dp_size": 2, "tp_size": 2}, 8, "0,1|2,3|4,5|6,7"),
+        ({"dp_size": 2}, 3, "0|1,2"),
+    ],
+)
+def test_ranks_share_the_cores(
+    given: dict[str, Any], cores: int, shares: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    monkeypatch.setenv(sglang_options.CORES, "")
+    monkeypatch.delenv(sglang_options.CORES)
+
+    sglang_options.share_cores(given)
+
+    assert os.environ.get(sglang_options.CORES) == shares
+
+
+def test_cores_that_the_user_chose_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setenv(sglang_options.CORES, "1|0")
+
+    sglang_options.share_cores({"dp_size": 2})
+
+    assert os.environ[sglang_options.CORES] == "1|0"
+
+
+def test_more_ranks_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+    with pytest.raises(EngineError, match="is 4, and there are 2 cores"):
+        sglang_options.share_cores({"dp_size": 2, "tp_size": 2})
+
+
+def test_a_model_that_thinks_takes_its_grammars_from_where_sglang_can_wait_for_its_thought() -> None:
+    thinking = {"reasoning_parser": "qwen3"}
+
+    assert sglang_options.arguments("model", {}, cpu=True)["grammar_backend"] == "llguidance"
+    assert sglang_options.arguments("model", thinking, cpu=True)["grammar_backend"] == "xgrammar"
+    assert (
+        sglang_options.arguments("model", {**thinking, "grammar_backend": "none"}, cpu=True)["grammar_backend"]
+        == "none"
+    )
+
+
 @pytest.mark.parametrize("model", ["/nowhere/model", "./model", "~/model", "model", "a/b/c"])
 def test_a_model_that_is_not_there_is_named_and_told_how_to_make(model: str) -> None:
     with pytest.raises(EngineError, match=r"there is no such folder.*sglang_cpu\.models"):

@@ -28,7 +28,7 @@ import rig
 import dialects
 
 PROFILE = rig.ROOT / "docs" / "targets" / "sglang.profile.toml"
-WINDOW = "context_length=2048"  # so that a model that does not stop is stopped
+WINDOW = "context_length=1024"  # so that a model that does not stop is stopped
 COLUMNS = ("pass", "fail", "inconclusive", "untested", "not_applicable", "error", "not_run")
 
 

@@ -128,9 +128,10 @@ def _wait(process: subprocess.Popen[bytes], health: str, log: Path) -> None:
 def descendants(process: int) -> list[int]:
     """The processes that descend from one."""
     try:
-        own = [int(text) for text in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        of_threads = [each.read_text() for each in Path(f"/proc/{process}/task").glob("*/children")]
     except OSError:
         return []
+    own = [int(text) for text in " ".join(of_threads).split()]
     return own + [deeper for child in own for deeper in descendants(child)]
 
 

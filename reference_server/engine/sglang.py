@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reference_server.engine import ChatRequest, Finish, Message, Usage, images, sglang_options
+from reference_server.engine import ChatRequest, Finish, Message, Usage, images, sglang_family, sglang_options
 from reference_server.engine import sglang_request as ask
 from reference_server.engine.sglang_calls import Arguments, CallList, Emitter
 from reference_server.engine.sglang_choice import Calling, Choice, Free, Plain
@@ -44,6 +45,7 @@ __all__ = ["SglangEngine"]
 
 log = logging.getLogger("reference_server")
 PUBLISHED = ("num_running_reqs", "num_waiting_reqs", "num_used_tokens")
+LOOK = 1.0  # seconds between two looks at whether SGLang's processes live
 LONG = 20_000  # characters of a conversation that are not tokenised on the event loop
 WARM_UP = ChatRequest(model="", messages=(Message("user", "Say hi"),), max_tokens=4, temperature=0.0)
 WARM_UP_SCHEMA: Json = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
@@ -56,7 +58,10 @@ class SglangEngine:
         sglang_options.check_model(model)
         given = given or {}
         self.models = (str(given.get("served_model_name") or Path(model).name),)
-        self._sglang = _launched(sglang_options.arguments(model, given, cpu=sglang_options.on_cpu()))
+        cpu = sglang_options.on_cpu()
+        if cpu:
+            sglang_options.share_cores(given)
+        self._sglang = _launched(sglang_options.arguments(model, given, cpu=cpu))
         self._manager = self._sglang.tokenizer_manager
         tokenizer = self._manager.tokenizer
         if not isinstance(tokenizer.chat_template, str):
@@ -72,6 +77,7 @@ class SglangEngine:
         # How many tokens an image takes only SGLang knows, so only it can shorten an answer to what room is left.
         self._manager.validate_total_tokens = False
         self._failure: str | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._running: set[asyncio.Queue[Any]] = set()
 
     async def start(self) -> None:
@@ -84,9 +90,12 @@ class SglangEngine:
             except ApiError as error:
                 raise EngineError(f"SGLang did not answer its first request: {error}") from error
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)  # the server ends us, after its answers
+        self._watch = asyncio.create_task(self._watch_over(sglang_family.workers(os.getpid())))
 
     async def close(self) -> None:
         """End SGLang's processes and the tasks that it left in our loop."""
+        if self._watch:
+            self._watch.cancel()
         warnings.filterwarnings(
             "ignore", "Future .* completed while awaiting", RuntimeWarning
         )  # of a read that we cancel
@@ -205,8 +214,15 @@ class SglangEngine:
             return Free(number, request, self._vocabulary, parser, emitter)
         return Plain(number, request, self._vocabulary)
 
+    async def _watch_over(self, workers: list[int]) -> None:
+        while all(map(sglang_family.is_alive, workers)):  # noqa: ASYNC110 - a death makes no event
+            await asyncio.sleep(LOOK)
+        self._died()
+
     def _died(self) -> None:
         """A process of SGLang has ended by itself: running answers end now, later ones are refused."""
+        if self._failure:
+            return
         self._failure = "A process of the inference engine has died; the server must be started again"
         log.error("a process of SGLang has died; every chat is refused from now on")
         for outputs in self._running:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["EngineError", "arguments", "check_model", "on_cpu", "parse", "prepare_environment"]
+__all__ = ["EngineError", "arguments", "check_model", "on_cpu", "parse", "prepare_environment", "share_cores"]
 
 BOOT_HOOK = "sglang_cpu_boot"  # there where the CPU recipe was installed
 # llguidance refuses a schema that it cannot hold; xgrammar leaves out keywords that it does not know, without a word.
@@ -40,6 +41,8 @@ CPU_ENVIRONMENT: Mapping[str, str] = {
     "GOMP_SPINCOUNT": "0",
     "TORCHDYNAMO_DISABLE": "1",
 }
+RANKS = ("dp_size", "tp_size", "pp_size")
+CORES = "SGLANG_CPU_OMP_THREADS_BIND"  # the cores of each rank, with | between them
 OURS = frozenset(("model_path", "tokenizer_worker_num", "incremental_streaming_output", "skip_tokenizer_init"))
 
 
@@ -83,6 +86,20 @@ def prepare_environment(*, cpu: bool) -> None:
     """Set what SGLang and its libraries read when they are loaded; variables that are set already stay."""
     for name, value in (CPU_ENVIRONMENT if cpu else {}).items():
         os.environ.setdefault(name, value)
+
+
+def share_cores(given: Mapping[str, Any]) -> None:
+    """Give each process that computes a share of the CPU's cores. SGLang wants one NUMA node for each unless it is told theirs.
+
+    Raises EngineError where there are more processes than cores.
+    """
+    ranks = prod(int(given.get(name) or 1) for name in RANKS)
+    cores = sorted(os.sched_getaffinity(0))
+    if ranks > len(cores):
+        raise EngineError(f"--engine-arg: {' x '.join(RANKS)} is {ranks}, and there are {len(cores)} cores")
+    if ranks > 1:
+        shares = [cores[at * len(cores) // ranks : (at + 1) * len(cores) // ranks] for at in range(ranks)]
+        os.environ.setdefault(CORES, "|".join(",".join(map(str, share)) for share in shares))
 
 
 def check_model(model: str) -> None:
