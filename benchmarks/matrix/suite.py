@@ -87,7 +87,7 @@ class Suite:
         client = Client(timeouts or options.profile.timeouts, "x", budget)
         judge = Judge(client, options.dialect)
         judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
-        judge.oracles = [self._oracle(item, options) for item in self.items if item.mark.kind is not None]
+        judge.oracles = self.oracles(options)
         results = Results(options, self.selection, target.model, url, "benchmarks.matrix")
         try:
             for item in self.items:
@@ -97,6 +97,10 @@ class Suite:
         finally:
             client.close()
         return results.report()
+
+    def oracles(self, options: Options | None = None) -> list[Oracle]:
+        """What looks at every exchange."""
+        return [self._oracle(item, options or self.options) for item in self.items if item.mark.kind is not None]
 
     def _runs(self, item: Item) -> bool:
         if self.options.depth == "smoke":

@@ -1,39 +1,42 @@
 """A thousand mixed requests, 32 at a time, against a running server, and whether every answer is valid and its own.
 
-    python benchmarks/sglang/mixed.py --url http://127.0.0.1:8000 [--requests 1000] [--at-once 32]
+    python -m benchmarks.sglang.mixed --url http://127.0.0.1:8000 [--requests 1000] [--at-once 32]
 
-Six dialects; plain and streamed; text, n, schemas, tools, an image to a text model, and bad input. An answer is its own when its
-prompt has as many tokens as the same prompt had when it was sent alone, and when a word that only its own schema or tool
-allows stands in it. Shapes are judged by the dialects' own schemas.
+Six dialects; plain and streamed; text, n, schemas, tools, an image to a text model, and bad input. Every exchange is looked at by
+every oracle that the rows of its dialect list; what one finds is sent again, as in a run of the suite. An answer is its own when its
+prompt has as many tokens as the same prompt had when it was sent alone, and when a word that only its own schema or tool allows
+stands in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import httpx
-import rig
-from jsonschema import Draft202012Validator
-
 import dialects
+from benchmarks.matrix.suite import KEY, Suite
+from conformance.chat import Chat, brief
+from conformance.judge import Judge
+from conformance.profile import Profile
+from conformance.reply import read
+from conformance.target import Target
+from conformance.wire.client import Client, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conformance.wire.exchange import Exchange
+
 NAMES = dialects.known()
 FACTS = {name: dialects.load(name) for name in NAMES}
-SHAPES = {
-    (n, kind): Draft202012Validator(FACTS[n].schemas[kind]) for n in NAMES for kind in ("response", "chunk", "error")
-}
 IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 LENGTHS = range(1, 40)  # words of a prompt
+PATIENCE = Timeouts(read=600, total=900)  # seconds; a busy machine and 32 at a time
 
 
 class Wrong(Exception):
@@ -54,11 +57,9 @@ class Case:
     def body(self) -> dict[str, Any]:
         """The request."""
         said = " ".join(["word"] * self.words)
-        return {
-            "model": FACTS[self.dialect].models.example,
-            "messages": [{"role": "user", "content": said}],
-            **self.fields,
-        }
+        models = FACTS[self.dialect].models
+        model = models.unknown if self.kind == "bad model" else models.example
+        return {"model": model, "messages": [{"role": "user", "content": said}], **self.fields}
 
 
 def case(number: int, luck: Random) -> Case:
@@ -88,7 +89,7 @@ def _tool(nonce: str) -> Made:
 
 def _image(_: str) -> Made:
     parts = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": IMAGE}}]
-    return {"messages": [{"role": "user", "content": parts}]}, range(400, 500), None
+    return {"messages": [{"role": "user", "content": parts}]}, (200, *range(400, 500)), None
 
 
 MAKERS: dict[str, Callable[[str], Made]] = {
@@ -99,7 +100,7 @@ MAKERS: dict[str, Callable[[str], Made]] = {
     "image": _image,
     "bad type": lambda _: ({"max_tokens": "many"}, range(400, 500), None),
     "no messages": lambda _: ({"messages": None}, range(400, 500), None),
-    "bad model": lambda _: ({"model": "no-such-model"}, range(400, 504), None),
+    "bad model": lambda _: ({}, range(400, 504), None),
     "bad schema": lambda _: ({"response_format": {"type": "json_schema", "json_schema": {"name": "b", "schema": {"type": "odd"}}}}, range(400, 500), None),
 }  # fmt: skip
 KINDS = dict(zip(MAKERS, (6, 2, 3, 3, 1, 1, 1, 1, 1), strict=True))
@@ -112,89 +113,81 @@ CAPABLE = {
 }
 
 
-async def ask(client: httpx.AsyncClient, url: str, one: Case) -> tuple[int, str, dict[int, Any]]:
-    """(prompt tokens or -1, what was said, the answer's choices by index). Raises Wrong."""
-    facts = FACTS[one.dialect]
-    answer = await client.post(f"{url}/{one.dialect}{facts.paths.chat[0]}", json=one.body())
-    if answer.status_code not in one.statuses:
-        raise Wrong(f"status {answer.status_code}: {answer.text[:200]}")
-    if answer.status_code != 200:
-        if facts.errors.body == "json":
-            SHAPES[one.dialect, "error"].validate(answer.json())
-        return -1, answer.text, {}
-    read = _streamed if one.fields.get("stream") else _plain
-    usage, said, reasons = read(one.dialect, answer)
-    if any(not reason for reason in reasons.values()) or len(reasons) != one.fields.get("n", 1):
+class Watch:
+    """One dialect of the server: its chat, and the oracles that its rows list."""
+
+    def __init__(self, url: str, dialect: str) -> None:
+        self.chat = chat(url, dialect)
+        self.judge = Judge(self.chat.client, FACTS[dialect])
+        self.judge.chat = self.chat
+        self.judge.oracles = Suite(dialect, self.chat.profile).oracles()
+
+    def send(self, one: Case) -> Exchange:
+        """Send a request; what a document forbids and is answered all the same no oracle judges."""
+        exchange = self.chat.post(one.body())
+        if 200 not in one.statuses and exchange.ok:
+            self.chat.client.forbidden.add(exchange.id)
+        return exchange
+
+    def findings(self) -> list[str]:
+        """What the oracles found in all that was sent, but for what the document leaves to the server."""
+        self.judge.inspect()
+        may = {check for row in self.chat.dialect.requirements if row.level == "MAY" for check in row.checks}
+        found = [
+            f"{v.oracle}, in {v.seen}: {v.outcome.reason}"
+            for v in self.judge.violations.values()
+            if v.oracle not in may
+        ]
+        return found + [f"{name}: {outcome.reason}" for name, outcome in self.judge.broken.items()]
+
+
+def chat(url: str, dialect: str) -> Chat:
+    """A chat in this dialect."""
+    target = Target(f"{url}/{dialect}", FACTS[dialect].models.example, KEY)
+    return Chat(Client(PATIENCE), target, FACTS[dialect], Profile(), {})
+
+
+def hold(one: Case, exchange: Exchange, alone: dict[int, int | None]) -> None:
+    """Raise Wrong for an answer of the wrong status, without an end, or that belongs to another request."""
+    if exchange.status not in one.statuses:
+        raise Wrong(brief(exchange))
+    if not exchange.ok:
+        return
+    reply = read(exchange)
+    reasons = [choice.finish for choice in reply.choices]
+    if len(reasons) != one.fields.get("n", 1) or not all(reasons):
         raise Wrong(f"finish reasons {reasons}")
-    return usage.get("prompt_tokens", -1), said, reasons
-
-
-def _plain(dialect: str, answer: httpx.Response) -> tuple[dict[str, Any], str, dict[int, Any]]:
-    document = answer.json()
-    SHAPES[dialect, "response"].validate(document)
-    choices = document["choices"]
-    return (
-        document.get("usage", {}),
-        json.dumps(choices),
-        {at: choice["finish_reason"] for at, choice in enumerate(choices)},
-    )
-
-
-def _streamed(dialect: str, answer: httpx.Response) -> tuple[dict[str, Any], str, dict[int, Any]]:
-    usage: dict[str, Any] = {}
-    said = ""
-    reasons: dict[int, Any] = {}
-    *frames, rest = answer.text.split("\n\n")
-    if rest:
-        raise Wrong(f"the stream was cut: {rest[-80:]!r}")
-    for frame in frames:
-        data = frame.removeprefix("data: ")
-        if data == "[DONE]":
-            continue
-        chunk = json.loads(data)
-        SHAPES[dialect, "chunk"].validate(chunk)
-        usage = chunk.get("usage") or usage
-        for choice in chunk["choices"]:
-            delta = choice["delta"]
-            said += (delta.get("content") or "") + "".join(
-                c["function"].get("arguments", "") for c in delta.get("tool_calls") or ()
-            )
-            reasons[choice.get("index", 0)] = choice.get("finish_reason") or reasons.get(choice.get("index", 0))
-    if FACTS[dialect].stream.done and frames[-1] != "data: [DONE]":
-        raise Wrong("the stream did not end with [DONE]")
-    return usage, said, reasons
-
-
-def _hold(one: Case, prompt: int, said: str, alone: dict[int, int]) -> None:
-    """Raise Wrong for an answer that belongs to another request."""
-    if one.kind == "text" and prompt not in (-1, alone[one.words]):
+    prompt = reply.count("prompt_tokens")
+    if one.kind == "text" and prompt is not None and prompt != alone[one.words]:
         raise Wrong(f"{prompt} prompt tokens instead of {alone[one.words]}")
+    said = reply.text + "".join(call["function"]["arguments"] for call in reply.choice().calls)
     if one.says and one.says not in said:
         raise Wrong(f"{one.says} is not in {said[:200]!r}")
 
 
-async def main_async(url: str, requests: int, at_once: int) -> Counter[str]:
+def run(url: str, requests: int, at_once: int) -> Counter[str]:
     """Send everything; count what went wrong by its reason, and what was right by its kind."""
     luck = Random(11)  # noqa: S311 - cases, no secrets
     cases = [case(number, luck) for number in range(requests)]
+    watches = {name: Watch(url, name) for name in NAMES}
+    lonely = chat(url, "openai")
+    alone = {
+        n: read(lonely.post(Case("alone", "openai", n, {"max_tokens": 1}).body())).count("prompt_tokens")
+        for n in LENGTHS
+    }
+    with ThreadPoolExecutor(at_once) as pool:
+        exchanges = list(pool.map(lambda one: watches[one.dialect].send(one), cases))
     counted: Counter[str] = Counter()
-    limits = httpx.Limits(max_connections=at_once)
-    async with httpx.AsyncClient(headers={"authorization": f"Bearer {rig.KEY}"}, timeout=600, limits=limits) as client:
-        alone: dict[int, int] = {}
-        for words in LENGTHS:
-            alone[words], _, _ = await ask(client, url, Case("alone", "openai", words, {"max_tokens": 1}))
-        gate = asyncio.Semaphore(at_once)
-
-        async def one(each: Case) -> None:
-            async with gate:
-                try:
-                    prompt, said, _ = await ask(client, url, each)
-                    _hold(each, prompt, said, alone)
-                    counted[f"right: {each.kind}"] += 1
-                except Exception as error:  # noqa: BLE001 - whatever is wrong is counted and shown
-                    counted[f"WRONG: {each.kind} {each.dialect} {type(error).__name__}: {str(error)[:300]}"] += 1
-
-        await asyncio.gather(*map(one, cases))
+    for one, exchange in zip(cases, exchanges, strict=True):
+        try:
+            hold(one, exchange, alone)
+            counted[f"right: {one.kind}{' (answered)' if exchange.ok else ' (refused)'}"] += 1
+        except Wrong as error:
+            counted[f"WRONG: {one.kind} {one.dialect}: {str(error)[:300]}"] += 1
+    for name, watch in watches.items():
+        counted.update(f"WRONG: {name} {finding[:400]}" for finding in watch.findings())
+        counted["opinions of oracles"] += sum(watch.judge.applied.values())
+        counted["oracles that looked at something"] += len(watch.judge.applied)
     return counted
 
 
@@ -205,9 +198,9 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--at-once", type=int, default=32)
     options = parser.parse_args()
-    counted = asyncio.run(main_async(options.url, options.requests, options.at_once))
+    counted = run(options.url, options.requests, options.at_once)
     for what, number in sorted(counted.items()):
-        print(f"{number:5} {what}")
+        print(f"{number:6} {what}")
     return 1 if any(what.startswith("WRONG") for what in counted) else 0
 
 
