@@ -19,6 +19,10 @@ A place is a point of the way from request to bytes. What is passed there, chang
     delay     seconds to wait before the first byte
     limits    the headers that tell where a key stands
     models    the list of models, or one model
+    health    the body that tells that the server is well
+    headers   the (name, value) pairs of any answer's head; the context is the request's ASGI scope
+    bytes     a whole answer as it goes over the connection, which is closed after it; the context is the scope
+    gone      nothing: a client has left before its answer was complete
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ __all__ = ["PLACES", "Alteration", "Alterations", "Catalogue"]
 
 PLACES = (
     "skip", "spent", "asked", "order", "events", "body", "chunks", "document", "frame", "tail", "head", "refusal", "write", "dumps",
-    "delay", "limits", "models",
+    "delay", "limits", "health", "headers", "bytes", "gone", "models",
 )  # fmt: skip
 Act = Any  # a function of the place's value and the answer's context
 

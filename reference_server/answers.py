@@ -41,13 +41,14 @@ class Trail:
 class Plain(Response):
     """One JSON document, written at once or in the pieces that an alteration cuts."""
 
-    def __init__(self, chat: Chat, document: Any, status: int, headers: dict[str, str]) -> None:  # noqa: ANN401
+    def __init__(self, chat: Chat, trail: Trail, document: Any, status: int, headers: dict[str, str]) -> None:  # noqa: ANN401
         self._alterations = chat.context.alterations
+        self._trail = trail
         super().__init__(chat.dumps(document), status, headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document."""
-        await asyncio.sleep(self._alterations.apply("delay", 0))
+        await asyncio.sleep(self._alterations.apply("delay", 0, self._trail))
         if not self._alterations.any("write"):
             await super().__call__(scope, receive, send)
             return
@@ -74,7 +75,7 @@ class EventStream(Response):
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they end, fail, or nobody reads them any more."""
-        await asyncio.sleep(self._alterations.apply("delay", 0))
+        await asyncio.sleep(self._alterations.apply("delay", 0, self._trail))
         status, headers = self._alterations.apply("head", (200, dict(sse.HEADERS)), self._trail)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -83,6 +84,7 @@ class EventStream(Response):
         except Gone:
             self._chat.context.journal.counters["abandoned"] += 1
             self._trail.visit.ended = "the client left"
+            self._alterations.apply("gone", None, self._trail)
             return
         except Stopping:
             await self._fail(send, ApiError("unavailable", "The server is shutting down"))

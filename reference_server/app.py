@@ -17,6 +17,7 @@ from reference_server.catalog import Catalog
 from reference_server.chat import Chat
 from reference_server.errors import ApiError, refuse
 from reference_server.journal import Visit
+from reference_server.serving import RawAnswer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -86,7 +87,7 @@ async def _model(chat: Chat, request: Request) -> Response:
 
 async def _health(context: Context, _: Request) -> Response:
     context.engine.check()
-    return JSONResponse({"status": "ok"})
+    return JSONResponse(context.alterations.apply("health", {"status": "ok"}))
 
 
 async def _refused(dialect: Dialect, context: Context, request: Request, error: Exception) -> Response:
@@ -123,14 +124,17 @@ class _Reception:
         if not scope["path"].startswith("/__ref__"):
             self._context.journal.add(visit)
 
+        alterations = self._context.alterations
+        raw = RawAnswer(send, scope) if alterations.any("bytes") else None
+
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
                 added = {"x-request-id": visit.id, **visit.headers}
-                message["headers"] = [
-                    *message["headers"],
-                    *((k.lower().encode(), v.encode()) for k, v in added.items()),
-                ]
-            await send(message)
+                pairs = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in added.items())]
+                message["headers"] = alterations.apply("headers", pairs, scope)
+            await (send if raw is None else raw.take)(message)
 
         await self._app(scope, receive, marked)
+        if raw is not None:
+            raw.write(lambda answer: alterations.apply("bytes", answer, scope))

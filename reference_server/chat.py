@@ -139,7 +139,7 @@ class Chat:
         document = self.codec.body(trail.stamp, trail.order, reply)
         document = alterations.apply("document", alterations.apply("body", document, trail), trail)
         status, headers = alterations.apply("head", (200, dict(JSON_HEADERS)), trail)
-        return Plain(self, document, status, headers)
+        return Plain(self, trail, document, status, headers)
 
     def finished(self, trail: Trail, usage: Usage, texts: dict[int, str]) -> None:
         """Book a complete answer: its tokens, its place in the session."""

@@ -6,20 +6,10 @@ import dialects
 from reference_server.faults import FAULTS, broken
 from tests.server_process import NAMES
 
-NO_PLACE = "the server has no place at which an alteration would reach it"
-MEMORY = "the fault would remember earlier requests, and its red set hangs on their order"
 UNKILLED: dict[str, str] = {
-    "auth.key-not-echoed": NO_PLACE,
     "chat.default-max-tokens": "no engine here writes more than the documented default by itself",
-    "chat.timeout-enforced": "the embedded engine is quicker than the shortest time that can be asked for",
     "clients.openai-node": "the matrix runs without Node",
     "sampling.seed-repeats": "a target that never repeats itself is not blamed for its seed",
-    "service.alive-after-errors": MEMORY,
-    "service.allow-listed": NO_PLACE,
-    "service.body-complete": NO_PLACE,
-    "service.disconnect-survives": MEMORY,
-    "service.health": NO_PLACE,
-    "service.paths-agree": NO_PLACE,
 }
 
 

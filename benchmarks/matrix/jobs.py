@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from reports.model import Report
 
-__all__ = ["TIMED", "Job", "Outcome", "outcome", "run_all", "server"]
+__all__ = ["PACED", "TIMED", "Job", "Outcome", "outcome", "run_all", "server"]
 
 # A pace of nought makes a run short; then nothing can be said of when text comes, which has faults of its own.
 PACES = {"fast": "0", "paced": "1.5"}
 TIMED = frozenset({"stream.progressive"})
+# Nor is a stream of no duration ever left in its middle.
+PACED = TIMED | {"service.disconnect-survives"}
 
 
 @dataclass(frozen=True, slots=True)

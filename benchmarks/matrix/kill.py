@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import dialects
-from benchmarks.matrix.jobs import TIMED, Job
+from benchmarks.matrix.jobs import PACED, Job
 from reference_server.faults import FAULTS, broken
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def cells(outcomes: Iterable[Outcome]) -> Iterator[Cell]:
 
 def _job(fault: str, dialect: str, *, quick: bool) -> Job:
     leave = VALUES if quick and not _reads(fault) else ()
-    timed = {check.partition("[")[0] for check in declared(fault, dialect)} & TIMED
-    return Job(dialect, (fault,), pace="paced" if timed else "fast", leave=leave)
+    paced = {check.partition("[")[0] for check in declared(fault, dialect)} & PACED
+    return Job(dialect, (fault,), pace="paced" if paced else "fast", leave=leave)
 
 
 def _reads(fault: str) -> bool:

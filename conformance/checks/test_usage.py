@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+MANY = 8  # completion tokens: a turn's end and what a template adds are fewer
+NAMING = ("role", "id", "name")
 ASK_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 LONGER = "Here is a much longer prompt. " * 20 + HI
 
@@ -41,13 +43,31 @@ def test_prompt_positive(reply: Reply) -> None:
 
 @oracle("usage.completion-counted")
 def test_completion_counted(reply: Reply) -> None:
-    """An answer with text has completion tokens; a whole one not more characters than so many tokens can make."""
+    """An answer with text has completion tokens, a whole one no more text than they can make, and no text is few tokens."""
     count, text = reply.count("completion_tokens"), "".join(choice.text for choice in reply.choices)
-    if count is None or not text:
-        raise NotApplicable("no count, or no text")
+    if count is None:
+        raise NotApplicable("no count")
+    if not text:
+        _says_something(reply, count)
+        return
     endless = not reply.streamed and len(text) > 200 * count  # a stream that repeats itself is stream.incremental's
     if count <= 0 or endless:
         raise Mismatch(f"completion_tokens that fit {len(text)} characters of text", f"{count}", reply.exchange)
+
+
+def _says_something(reply: Reply, count: int) -> None:
+    """Raise Mismatch where a whole answer came to its own end, cost tokens and holds nothing that was made of them."""
+    messages = [dig(choice.raw, "message") for choice in reply.choices]
+    ended = [choice.finish for choice in reply.choices] == ["stop"] * len(messages)
+    details = reply.usage.get("completion_tokens_details")
+    thought = isinstance(details, dict) and any(isinstance(n, int) and n > 0 for n in details.values())
+    if reply.streamed or not messages or not ended or thought or "stop" in asked(reply.exchange):
+        raise NotApplicable("no text, and maybe nothing to say")
+    empty = all(isinstance(m, dict) and not any(v for name, v in m.items() if name not in NAMING) for m in messages)
+    if empty and count >= MANY:
+        raise Mismatch(
+            f"something that {count} completion tokens made", "no text, call, reasoning or refusal", reply.exchange
+        )
 
 
 @oracle("usage.within-limit")

@@ -6,6 +6,7 @@ from reference_server.faults import (  # noqa: F401 - they register
     answers,
     chat,
     chunks,
+    connection,
     errors,
     fields,
     frames,
