@@ -11,16 +11,23 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "127.0.0.1"
 SECONDS = 600  # a cold import of torch on a busy machine takes minutes
 GRACE = 15
 
 
-def options(description: str | None) -> argparse.Namespace:
-    """`port` (a free one when none is given) and `key` (from the environment, or None)."""
+def options(
+    description: str | None, more: Callable[[argparse.ArgumentParser], object] | None = None
+) -> argparse.Namespace:
+    """`port` (a free one when none is given) and `key` (from the environment, or None), and what `more` adds."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if more is not None:
+        more(parser)
     parser.add_argument("--port", type=int, default=0, help="0 (the default): a free one")
     parser.add_argument("--key-env", default="CHAT_API_KEY", metavar="NAME", help="environment variable with the key")
     given = parser.parse_args()
