@@ -34,6 +34,7 @@ STEPS = (
             "einops",
             "fastapi",
             "gguf",
+            "httptools",
             "httpx",
             "interegular",
             "IPython",
