@@ -7,7 +7,6 @@ from reference_server.faults import FAULTS, broken
 from tests.server_process import NAMES
 
 UNKILLED: dict[str, str] = {
-    "chat.default-max-tokens": "no engine here writes more than the documented default by itself",
     "clients.openai-node": "the matrix runs without Node",
     "sampling.seed-repeats": "a target that never repeats itself is not blamed for its seed",
 }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from reference_server.engine import Event
     from reference_server.wire import Order
 
+DEFAULT = 2048  # tokens, where a document states a default
+
 
 @FAULTS.at("order", every=("chat.stop-cuts", "chat.stop-finish"))
 def stop_ignored(order: Order, _: object) -> Order:
@@ -25,6 +27,15 @@ def stop_ignored(order: Order, _: object) -> Order:
 def limit_ignored(order: Order, _: object) -> Order:
     """Token limits are accepted and ignored."""
     return replace(order, chat=replace(order.chat, max_tokens=None))
+
+
+@FAULTS.at("order", dria=("chat.default-max-tokens", "usage.within-limit"))
+def default_limit_ignored(order: Order, _: object) -> Order:
+    """Where the limit is the documented default, given or not, an answer goes on beyond it."""
+    if order.chat.max_tokens != DEFAULT or not order.chat.messages:
+        return order
+    endless = replace(order.chat.messages[-1], text=f"{DEFAULT + 500} words")
+    return replace(order, chat=replace(order.chat, max_tokens=None, messages=(*order.chat.messages[:-1], endless)))
 
 
 @FAULTS.at("events", every=("chat.length-finish",))
