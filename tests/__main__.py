@@ -47,7 +47,11 @@ def why_not_sglang(arguments: list[str]) -> str | None:
         return "the arguments choose among the other tests"
     where = [sys.executable, "-m", "reference_server.engine.sglang_cpu.setup", "--venv", ".tox/sglang", "--check"]
     check = subprocess.run(where, cwd=ROOT, capture_output=True, text=True, check=False)
-    return check.stderr.strip() or f"its check ended with {check.returncode}" if check.returncode else None
+    return (
+        check.stderr.removeprefix("setup: ").strip() or f"its check ended with {check.returncode}"
+        if check.returncode
+        else None
+    )
 
 
 def run(command: list[str], limit: float | None) -> int:
