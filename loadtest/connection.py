@@ -1,9 +1,11 @@
 """One keep-alive connection: what is needed now is done now (stamp the bytes), all else waits until the response ended.
 
-A read costs one recvmsg and one tuple. Whether the response has ended is looked at only where it may have (a read that
+A plain connection whose bytes the kernel stamps is read by the Reader itself, one recvmsg and three appends a
+read; every other one by `on_readable`. Whether the response has ended is looked at only where it may have (a read that
 closes with an empty line, a very short one, or an answer that is not chunked), and decided by the HTTP parser, except for
 the one tail that cannot mean anything else: [DONE] followed by the last chunk. TLS is fed through memory BIOs, because
-only recvmsg on the socket itself sees the kernel's stamps.
+only recvmsg on the socket itself sees the kernel's stamps. The Reader tells of a change once, so a read that fills the
+buffer, or comes with the news of an end, is followed by others until nothing is left.
 
     Fault = (class, message)     closed, reset, cut, malformed_http, tls: what the transport saw; the class is counted
 """
@@ -11,28 +13,31 @@ only recvmsg on the socket itself sees the kernel's stamps.
 from __future__ import annotations
 
 import ssl
-import struct
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from loadtest.clock import ANCILLARY_BYTES
-from loadtest.framing import FramingError
+from loadtest.framing import FramingError, lead_of
+from loadtest.response import Reads, Response
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from loadtest.framing import Framing
+    from loadtest.response import Fault
+    from loadtest.shape import Shape
 
-__all__ = ["Busy", "Connection", "Response", "TlsConnection"]
+__all__ = ["BUFFER", "ENDING", "NO_STAMP", "SHORT", "Busy", "Connection", "TlsConnection"]
 
 BUFFER = 16384
-TIMESPEC_BYTES = 16
 NO_STAMP = b""
 SHORT = 48
+ENDING = b"\r\n\r\n"
 LAST_CHUNK = b"\r\n0\r\n\r\n"
-Fault = tuple[str, str]
+Taste = Callable[[bytes], "Shape | None"]
+LESSONS = 5
 
 
 @dataclass(slots=True)
@@ -40,66 +45,6 @@ class Busy:
     """How long the event loop worked before it last waited, in ns; shared by all connections of a loop."""
 
     before: int = 0
-
-
-@dataclass(slots=True)
-class Reads:
-    """The raw reads of one response, a list a column: what is appended for each read must cost next to nothing.
-
-    `stamps` holds the kernel's timespec as it came (empty where there was none), `seen` ns of the wall clock, `busy` how long
-    the loop had worked before (ns), `data` the bytes.
-    """
-
-    stamps: list[bytes] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)
-    busy: list[int] = field(default_factory=list)
-    data: list[bytes] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def add(self, stamp: bytes, seen: int, busy: int, data: bytes) -> None:
-        """One more read; the hot path appends by itself."""
-        self.stamps.append(stamp)
-        self.seen.append(seen)
-        self.busy.append(busy)
-        self.data.append(data)
-
-
-@dataclass(slots=True)
-class Response:
-    """What came of one response; `fault` is None when its framing ended as HTTP wants. `bodies` are parsed so far."""
-
-    reads: Reads
-    bodies: list[bytes]
-    framing: Framing
-    fault: Fault | None = None
-    stamped: bool = True
-
-    def readings(self, start: int, end: int) -> tuple[list[tuple[int, int, bytes]], list[int]]:
-        """((stamp, busy before, body) of reads start..end, how many us after its stamp each was seen).
-
-        Parses what was left unparsed. Without kernel stamps a read's stamp is when it was seen, and there are no lags.
-        """
-        end = min(end, len(self.reads))
-        if len(self.bodies) < end:
-            self._parse(end)
-        seen, busy, bodies = self.reads.seen[start:end], self.reads.busy[start:end], self.bodies[start:end]
-        packed = b"".join(self.reads.stamps[start:end])
-        if len(packed) != TIMESPEC_BYTES * len(seen):
-            self.stamped = False
-            return list(zip(seen, busy, bodies, strict=True)), []
-        words = struct.unpack(f"{2 * len(seen)}q", packed)
-        stamps = [second * 1_000_000_000 + ns for second, ns in zip(words[::2], words[1::2], strict=True)]
-        lags = [(after - at) // 1000 for after, at in zip(seen, stamps, strict=True)]
-        return list(zip(stamps, busy, bodies, strict=True)), lags
-
-    def _parse(self, end: int) -> None:
-        try:
-            self.bodies += self.framing.feed_all(self.reads.data[len(self.bodies) : end])
-        except FramingError as error:
-            self.fault = self.fault or ("malformed_http", str(error))
-        self.bodies += [b""] * (end - len(self.bodies))
 
 
 class Connection:
@@ -110,15 +55,20 @@ class Connection:
         self.dead = False
         self.used = 0
         self.connect_ms: float | None = None
-        self._recvmsg = sock.recvmsg
+        self.careful = True
+        self.reads = Reads()
+        self.openings: dict[int, bytes] = {}
+        self.closing = b""
+        self.after = 0
+        self.lessons = 0
+        self._shape: Shape | None = None
+        self._taste: Taste | None = None
+        self.recvmsg = sock.recvmsg
         self._new_framing = framing
         self._busy = busy
         self._done: Callable[[Response], None] | None = None
-        self._reads = Reads()
         self._bodies: list[bytes] = []
-        self._point()
         self._framing = framing()
-        self._careful = True
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -127,20 +77,21 @@ class Connection:
     @property
     def last_seen(self) -> int | None:
         """When bytes of the response under way were last seen (ns, wall clock); None before the first."""
-        return self._reads.seen[-1] if self._reads.seen else None
+        return self.reads.looks[-1][0] if self.reads.looks else None
 
     @property
     def waiting(self) -> bool:
         """Whether a response is under way."""
         return self._done is not None
 
-    def begin(self, done: Callable[[Response], None]) -> None:
-        """Expect one response."""
+    def begin(self, done: Callable[[Response], None], taste: Taste | None = None) -> None:
+        """Expect one response. With `taste` chunks that differ in their text alone are recognised as they come, and not kept."""
         self._done = done
-        self._reads = Reads()
+        self._taste, self._shape, self.openings = taste, None, {}
+        self.lessons = 0 if taste is None else LESSONS
+        self.reads.taken()
         self._bodies = []
-        self._point()
-        self._careful = True
+        self.careful = True
         if self.used:
             self._framing = self._new_framing()
         self.used += 1
@@ -157,21 +108,32 @@ class Connection:
             return data
         return data[sent:]
 
-    def on_readable(self) -> None:
-        """Take what came. This is the hot path: one tuple, one comparison."""
-        try:
-            data, ancillary, _, _ = self._recvmsg(BUFFER, ANCILLARY_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
+    def on_readable(self, *, to_the_end: bool) -> None:
+        """Take what came: one read unless it fills the buffer, or all that there is."""
+        while (size := self._read_once()) and (to_the_end or size == BUFFER):
+            pass
+
+    def failed(self, error: OSError) -> None:
+        """A read raised this."""
+        if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._end(("reset", str(error)))
-            return
-        self._stamp(ancillary[0][2] if ancillary else NO_STAMP)
-        self._saw(time_ns())
-        self._was_busy(self._busy.before)
-        self._got(data)
-        if self._careful or data[-4:] == b"\r\n\r\n" or len(data) < SHORT:
-            self._progress(data)
+
+    def learn(self, data: bytes) -> bytes | None:
+        """How a chunk of this length begins if it is like those before; called while lessons are left and that is not known."""
+        lead = lead_of(data)
+        if lead is None or self._taste is None:
+            self.lessons -= 1
+            return None
+        if self._shape is not None:
+            opening = self.openings[len(data)] = lead + self._shape[0]
+            return opening
+        self.lessons -= 1
+        shape = self._shape = self._taste(data[len(lead) : -2])
+        if shape is not None:
+            self.closing = shape[1] + data[-2:]
+            self.after = len(self.closing)
+            self.openings[len(data)] = lead + shape[0]
+        return None  # the chunk that taught is kept: it may be the first of its kind
 
     def give_up(self, kind: str, message: str) -> None:
         """End the exchange under way from our side."""
@@ -182,14 +144,26 @@ class Connection:
         self.dead = True
         self.sock.close()
 
-    def _progress(self, data: bytes) -> None:
+    def _read_once(self) -> int:
+        """How many bytes came; 0 where nothing can follow."""
+        try:
+            data, ancillary, _, _ = self.recvmsg(BUFFER, ANCILLARY_BYTES)
+        except OSError as error:
+            self.failed(error)
+            return 0
+        self.reads.add(ancillary[0][2] if ancillary else NO_STAMP, [time_ns(), self._busy.before], data)
+        if self.careful or data[-4:] == ENDING or len(data) < SHORT:
+            self.progress(data)
+        return 0 if self.dead else len(data)
+
+    def progress(self, data: bytes) -> None:
+        """After a read, which is the last of `reads`, that may have ended the response."""
         if self._done is None:
             self.dead = True
         elif not data:
-            for column in (self._reads.stamps, self._reads.seen, self._reads.busy, self._reads.data):
-                column.pop()
+            self.reads.drop_last()
             self._eof()
-        elif not self._careful and self._surely_over(data):
+        elif not self.careful and self._surely_over(data):
             self._end(None)
         else:
             self._parse()
@@ -198,22 +172,26 @@ class Connection:
         """Whether the last bytes are [DONE], at most some line ends, and the last chunk: the end of any event stream."""
         if not data.endswith(LAST_CHUNK[2:]):
             return False
-        tail = data if len(data) >= SHORT else b"".join(read[-SHORT:] for read in self._reads.data[-2:])
+        tail = (
+            data
+            if len(data) >= SHORT
+            else b"".join(read[-SHORT:] for read in self.reads.data[-2:] if isinstance(read, bytes))
+        )
         return tail.endswith(LAST_CHUNK) and tail[: -len(LAST_CHUNK)].rstrip(b"\r\n").endswith(b"[DONE]")
 
     def _parse(self) -> None:
         try:
-            self._bodies += self._framing.feed_all(self._reads.data[len(self._bodies) :])
+            self._bodies += self._framing.feed_all(self.reads.data[len(self._bodies) :])
         except FramingError as error:
             self._end(("malformed_http", str(error)))
             return
         if self._framing.complete:
             self._end(None)
         else:
-            self._careful = not self._framing.mode.startswith("chunk")
+            self.careful = not self._framing.mode.startswith("chunk")
 
     def _eof(self) -> None:
-        if not self._reads.data:
+        if not self.reads.data:
             self._end(("closed", "the connection was closed before any byte of the answer"))
             return
         self._parse()
@@ -229,18 +207,11 @@ class Connection:
         done, self._done = self._done, None
         if fault is not None or self._framing.closing:
             self.dead = True
-        self._careful = True
-        response = Response(self._reads, self._bodies, self._framing, fault)
-        self._reads, self._bodies = Reads(), []
-        self._point()
+        self.careful = True
+        response = Response(self.reads.taken(), self._bodies, self._framing, fault, self._shape)
+        self._bodies = []
         if done is not None:
             done(response)
-
-    def _point(self) -> None:
-        """Bind the columns' appends, which the hot path calls."""
-        reads = self._reads
-        self._stamp, self._saw = reads.stamps.append, reads.seen.append
-        self._was_busy, self._got = reads.busy.append, reads.data.append
 
 
 class TlsConnection(Connection):
@@ -270,30 +241,29 @@ class TlsConnection(Connection):
         self._tls.write(data)
         return self.send_raw(self._outgoing.read())
 
-    def on_readable(self) -> None:
+    def _read_once(self) -> int:
         """Take ciphertext with its stamp; a read whose records hold no application data adds nothing."""
         try:
-            data, ancillary, _, _ = self._recvmsg(BUFFER, ANCILLARY_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
+            data, ancillary, _, _ = self.recvmsg(BUFFER, ANCILLARY_BYTES)
         except OSError as error:
-            self._end(("reset", str(error)))
-            return
-        seen = time_ns()
+            self.failed(error)
+            return 0
+        look = [time_ns(), self._busy.before]
         self._incoming.write(data) if data else self._incoming.write_eof()
         try:
             plain, over = self._plain(over=not data)
         except ssl.SSLError as error:
             self._end(("tls", str(error)))
-            return
+            return 0
         if plain or over:
             stamp = ancillary[0][2] if ancillary else NO_STAMP
-            self._reads.add(stamp, seen, self._busy.before, plain)
-            if self._careful or over or plain[-4:] == b"\r\n\r\n" or len(plain) < SHORT:
-                self._progress(plain)
+            self.reads.add(stamp, look, plain)
+            if self.careful or over or plain[-4:] == ENDING or len(plain) < SHORT:
+                self.progress(plain)
             if over and plain and self._done is not None:
-                self._reads.add(stamp, seen, self._busy.before, b"")
-                self._progress(b"")
+                self.reads.add(stamp, look, b"")
+                self.progress(b"")
+        return 0 if over or self.dead else len(data)
 
     def _plain(self, *, over: bool) -> tuple[bytes, bool]:
         """(what can be decrypted, whether the peer has ended the stream)."""

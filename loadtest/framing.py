@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Framing", "FramingError", "HeadParser"]
+__all__ = ["Framing", "FramingError", "HeadParser", "lead_of"]
 
 SIZE_LINE = re.compile(rb"[0-9a-fA-F]{1,15}").fullmatch
 HEAD_LIMIT = 64 * 1024
 LINE_LIMIT = 4096
+LEAD_LIMIT = 18
 LEADS = 4096
 NO_BODY = {204, 304}
 FINAL = 200
@@ -43,26 +44,35 @@ class HeadParser(Protocol):
         """Take the head. Raises http.client.HTTPException for what is no HTTP."""
 
 
+def lead_of(data: bytes) -> bytes | None:
+    """How this piece begins when it is exactly one whole chunk: the line with its size."""
+    line = data[: data.find(LINE_END, 0, LEAD_LIMIT) + 2]
+    digits = line[:-2]
+    if not SIZE_LINE(digits) or int(digits, 16) != len(data) - len(line) - 2 or not data.endswith(LINE_END):
+        return None
+    return line
+
+
 class Framing:
     """Takes the bytes of one response in any pieces; `feed` gives the body bytes that each piece holds."""
 
     __slots__ = (
         "_buffer",
-        "_leads",
         "_left",
         "_new_parser",
         "_step",
         "closing",
         "complete",
         "headers",
+        "leads",
         "mode",
         "status",
     )
 
     def __init__(self, parser: Callable[[], HeadParser], leads: dict[int, bytes] | None = None) -> None:
-        """`leads` may be shared by all responses of a process: how a whole chunk of a length begins."""
+        """`leads` may be shared by all responses of a process: how a piece of a length begins when it is one whole chunk."""
         self._new_parser = parser
-        self._leads = {} if leads is None else leads
+        self.leads = {} if leads is None else leads
         self._buffer = b""
         self._left = 0
         self._step = self._head
@@ -72,18 +82,35 @@ class Framing:
         self.closing = False
         self.complete = False
 
-    def feed_all(self, pieces: list[bytes]) -> list[bytes]:
-        """`feed` for many pieces. A piece that is one whole chunk of a length seen before is only cut."""
-        out, leads = [], self._leads
-        between = self.mode == "chunk" and not self._buffer
+    @property
+    def between_chunks(self) -> bool:
+        """Whether the next byte begins a chunk."""
+        return self.mode == "chunk" and not self._buffer
+
+    def feed_all(self, pieces: list[bytes | int]) -> list[bytes]:
+        """`feed` for many pieces. A piece that is one whole chunk of a length seen before is only cut.
+
+        A number stands for a whole chunk that was recognised as it came, and gives nothing.
+        """
+        out, leads = [], self.leads
+        between = self.between_chunks
         for data in pieces:
+            if isinstance(data, int):
+                self.pass_over()
+                out.append(b"")
+                continue
             lead = leads.get(len(data)) if between else None
             if lead is not None and data.startswith(lead) and data.endswith(LINE_END):
                 out.append(data[len(lead) : -2])
             else:
                 out.append(self.feed(data))
-                between = self.mode == "chunk" and not self._buffer
+                between = self.between_chunks
         return out
+
+    def pass_over(self) -> None:
+        """A whole chunk comes that needs no parsing. Raises FramingError where none can come."""
+        if not self.between_chunks:
+            raise FramingError("a chunk begins where none can")
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes in this piece. Raises FramingError."""
@@ -98,7 +125,7 @@ class Framing:
         if self.complete and self._buffer:
             raise FramingError("bytes after the end of the answer")
         body = b"".join(parts)
-        if whole and self.mode == "chunk" and not self._buffer and len(self._leads) < LEADS:
+        if whole and self.mode == "chunk" and not self._buffer and len(self.leads) < LEADS:
             self._learn(data, len(body))
         return body
 
@@ -106,7 +133,7 @@ class Framing:
         """Remember how a piece of this length begins when it is one whole chunk."""
         line = data[: data.find(b"\r\n") + 2]
         if len(data) == len(line) + size + 2:
-            self._leads[len(data)] = line
+            self.leads[len(data)] = line
 
     def end(self) -> bool:
         """The connection ended: whether that is the end of the body too."""

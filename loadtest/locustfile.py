@@ -27,12 +27,13 @@ from loadtest import UsageError, live
 from loadtest.calibrate import calibrate
 from loadtest.call import plan_of
 from loadtest.certificate import Conditions
+from loadtest.generator import Generator
 from loadtest.metrics import Tally
 from loadtest.plan import Plan
 from loadtest.preflight import CannotJudge, check
 from loadtest.result import Ended, exit_code, report
 from loadtest.samples import SampleFile, join
-from loadtest.user import Generator, StreamUser
+from loadtest.user import StreamUser
 from reports.model import ReportError, utc_now, write
 
 log = logging.getLogger("loadtest")

@@ -55,11 +55,24 @@ class Tally:
 
     def histogram(self, name: str) -> Histogram:
         """The histogram of that name, made when first asked for."""
-        return self.histograms.setdefault(name, Histogram())
+        found = self.histograms.get(name)
+        if found is None:
+            found = self.histograms[name] = Histogram()
+        return found
+
+    def histogram_of(self, name: str, second: int) -> Histogram:
+        """The same for one second of the run."""
+        found = self.by_second.get((name, second))
+        if found is None:
+            found = self.by_second[name, second] = Histogram()
+        return found
 
     def at(self, second: int) -> Counter[str]:
         """The counters of that second of the run."""
-        return self.seconds.setdefault(second, Counter())
+        found = self.seconds.get(second)
+        if found is None:
+            found = self.seconds[second] = Counter()
+        return found
 
     def add(self, outcome: Outcome, start: int, freeze_ms: float, good: Callable[[Sample], bool]) -> None:
         """Count one request; `start` is the run's start in ns, `good` says whether it met every objective."""
@@ -112,19 +125,19 @@ class Tally:
         for name, value in (("e2e", sample.e2e_ms), ("tpot", sample.tpot_ms), ("longest_gap", sample.longest_gap_ms)):
             if value is not None:
                 self.histogram(name).record(round(value * 1000))
-                self.by_second.setdefault((name, second), Histogram()).record(round(value * 1000))
+                self.histogram_of(name, second).record(round(value * 1000))
         self.histogram("itl").add(outcome.gaps)
         self.histogram("itl_token").add(outcome.token_gaps)
         headline = sample.ttft_ms["content"]
         if headline is not None:
-            self.by_second.setdefault(("ttft_content", second), Histogram()).record(round(headline * 1000))
+            self.histogram_of("ttft_content", second).record(round(headline * 1000))
 
     def merge(self, other: Tally) -> None:
         """Add everything the other has counted."""
         for name, histogram in other.histograms.items():
             self.histogram(name).merge(histogram)
         for key, histogram in other.by_second.items():
-            self.by_second.setdefault(key, Histogram()).merge(histogram)
+            self.histogram_of(*key).merge(histogram)
         for second, counts in other.seconds.items():
             self.at(second).update(counts)
         self.counts.update(other.counts)

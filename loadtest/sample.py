@@ -15,33 +15,29 @@ text, and a sum that adds up), else the output events are counted and `tokens_fr
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from conformance.wire.sse import Decoder
+from loadtest.shape import NO_SHAPE, PLAIN_ASCII, PLAIN_TEXT, Shape, shape_of
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping, Sequence
 
-__all__ = ["FIRSTS", "MERGE_NS", "Analysis", "Attempt", "Outcome", "Sample"]
+__all__ = ["FIRSTS", "MERGE_NS", "Analysis", "Attempt", "Outcome", "Sample", "taste"]
 
 MERGE_NS = 1_000_000
 FIRSTS = ("first_byte", "first_event", "role", "reasoning", "content", "tool_call")
 TEXT_KEYS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
-PROBE = "probe-7c1e"
 SHAPE_TRIES = 3
 REDIRECTION = 300
 BURST = 2
-Shape = tuple[bytes, bytes, int, int]
-NO_SHAPE: Shape = (b"\0", b"\0", 1, 1)
-PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
-PLAIN_ASCII = re.compile(rb'[^"\\\x00-\x1f\x80-\xff]+').fullmatch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """What was sent, and what its answer owes. Times are ns of the wall clock."""
 
@@ -57,7 +53,7 @@ class Attempt:
     resent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sample:
     """One request as samples.jsonl has it. Times in ms, None where the thing did not happen."""
 
@@ -94,7 +90,7 @@ class Sample:
         return self.outcome == "ok"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """A Sample with what histograms need: gaps between output events in us, and the same divided by tokens a chunk."""
 
@@ -126,6 +122,7 @@ class Analysis:
     _whole: list[bytes] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
     _shape: Shape = NO_SHAPE
+    _openings: dict[int, bytes] = field(default_factory=dict)
     _tries: int = 0
 
     def begin(self, at: int, status: int, headers: Mapping[str, str]) -> None:
@@ -161,6 +158,58 @@ class Analysis:
                 prefix, suffix, begin, end = self._shape
         self.last = at
         self.reads += len(readings)
+
+    def shape_after(self, body: bytes) -> Shape | None:
+        """Take one piece of the body; the shape that is proven then."""
+        self._piece(0, body)
+        return None if self._shape is NO_SHAPE else self._shape
+
+    def adopt(self, shape: Shape | None) -> None:
+        """Somebody has proven this shape, on a chunk that was fed."""
+        if shape is not None and not self.done:
+            self._shape, self._tries = shape, SHAPE_TRIES
+
+    def skim(self, pieces: Sequence[bytes | int], start: int, stop: int, leads: Mapping[int, bytes]) -> int:
+        """Take pieces of the chunked framing from `start` on while each is one whole chunk of the shape already proven.
+
+        The place of the first that is not; `alike` is then told when the others came. `leads`: how whole chunks of a length begin.
+        """
+        prefix, suffix, _, end = self._shape
+        closing, after, keep = suffix + b"\r\n", end + 2, self.attempt.echo is not None
+        openings, texts, size_of_texts = self._openings, self._texts, 0
+        for place in range(start, stop):
+            piece = pieces[place]
+            if isinstance(piece, int):
+                break
+            size = len(piece)
+            opening = openings.get(size)
+            if opening is None:
+                if size not in leads:
+                    break
+                opening = openings[size] = leads[size] + prefix
+            if not (piece.startswith(opening) and piece.endswith(closing)):
+                break
+            begin, finish = len(opening), size - after
+            if not keep and PLAIN_ASCII(piece, begin, finish):
+                size_of_texts += finish - begin
+            elif PLAIN_TEXT(piece, begin, finish):
+                texts.append(piece[begin:finish])
+            else:
+                break
+        else:
+            place = stop
+        self.text_bytes += size_of_texts
+        return place
+
+    def alike(self, stamps: Sequence[int], text_bytes: int = 0) -> None:
+        """When reads came that were known as chunks of the proven shape: by `skim`, or (with their text's length) as they came."""
+        if stamps:
+            if self.done:
+                self.fail("after_done", "data after [DONE]")
+            self.text_bytes += text_bytes
+            self.outputs.extend(stamps)
+            self.last = stamps[-1]
+            self.reads += len(stamps)
 
     def finish(self, fault: tuple[str, str] | None = None, retry_after: str | None = None) -> Outcome:
         """The verdict on what came. `fault` is what the transport saw: (class, message)."""
@@ -200,7 +249,8 @@ class Analysis:
             kind, text = self._event(data, at)
             if kind and alone and len(events) == 1 and text and self._tries < SHAPE_TRIES:
                 self._tries += 1
-                self._shape = _shape(piece, kind, text) or self._shape
+                self._shape = shape_of(piece, kind, text) or self._shape
+                self._openings = {}
             if kind:
                 self.outputs.append(at)
 
@@ -223,6 +273,7 @@ class Analysis:
         if data == "[DONE]":
             self.done += 1
             self._shape, self._tries = NO_SHAPE, SHAPE_TRIES  # whatever follows is looked at
+            self._openings = {}
             return "", ""
         if self.done:
             self.fail("after_done", f"data after [DONE]: {data[:80]}")
@@ -372,6 +423,11 @@ class Analysis:
         return Outcome(sample, gaps, token_gaps, self.last)
 
 
+def taste(body: bytes) -> Shape | None:
+    """The shape of a chunk that is one event with one text, where that can be proven."""
+    return Analysis(Attempt(0, "", 0, 0)).shape_after(body)
+
+
 def _is_plain(piece: bytes) -> bool:
     """Whether these bytes are one event of one data line: then the decoder would give just that line's value."""
     return (
@@ -384,43 +440,6 @@ def _is_plain(piece: bytes) -> bool:
 
 def _plain_data(piece: bytes) -> str:
     return piece[6:-2].decode("utf-8", "replace")
-
-
-def _shape(piece: bytes, key: str, text: str) -> Shape | None:
-    """What surrounds the text of chunks that differ from this one in the text alone; None when that cannot be proven.
-
-    Proven means: with the text replaced by a probe, the chunk parses to the same value with the probe in its place. A JSON
-    string without quotes, backslashes and control characters may then be replaced by any other such string.
-    """
-    line = piece.rstrip(b"\r\n")
-    if (
-        piece[len(line) :] not in {b"\n\n", b"\r\n\r\n"}
-        or not line.startswith(b"data:")
-        or b"\n" in line
-        or b"\r" in line
-    ):
-        return None
-    quoted = b'"' + text.encode("utf-8", "surrogatepass") + b'"'
-    start = line.find(quoted)
-    while start >= 0:
-        prefix, suffix = line[: start + 1], line[start + len(quoted) - 1 :]
-        if _proven(line, prefix + PROBE.encode() + suffix, key, text):
-            suffix = piece[start + len(quoted) - 1 :]
-            return prefix, suffix, len(prefix), len(suffix)
-        start = line.find(quoted, start + 1)
-    return None
-
-
-def _proven(line: bytes, probed: bytes, key: str, text: str) -> bool:
-    try:
-        was, now = orjson.loads(line[5:]), orjson.loads(probed[5:])
-        delta = now["choices"][0]["delta"]
-        if delta[key] != PROBE:
-            return False
-        delta[key] = text
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return False
-    return bool(was == now)
 
 
 def _is_utf8(raw: bytes) -> bool:

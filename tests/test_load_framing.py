@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.framing import Framing, FramingError
+from loadtest.framing import Framing, FramingError, lead_of
 
 
 class PlainHead:
@@ -66,6 +66,36 @@ def test_reads_of_one_whole_chunk_each_give_just_that_chunk(parts: list[bytes]) 
 
     assert parts == framing.feed_all([b"%x\r\n%s\r\n" % (len(part), part) for part in parts])
     assert not framing.complete
+
+
+@given(PARTS)
+def test_chunks_that_were_recognised_as_they_came_leave_the_framing_where_parsing_them_would(
+    parts: list[bytes],
+) -> None:
+    framing, pieces = Framing(PlainHead), [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+    framing.feed(CHUNKED)
+
+    assert framing.feed_all([len(part) for part in parts]) == [b""] * len(parts)
+    assert [lead_of(piece) for piece in pieces] == [b"%x\r\n" % len(part) for part in parts]
+    assert framing.feed(b"0\r\n\r\n") == b""
+    assert framing.complete
+
+
+@given(PARTS.filter(bool))
+def test_a_recognised_chunk_inside_another_is_an_error(parts: list[bytes]) -> None:
+    framing = Framing(PlainHead)
+    framing.feed(CHUNKED + b"%x\r\n%s" % (len(parts[0]), parts[0]))
+
+    with pytest.raises(FramingError, match="begins where none can"):
+        framing.feed_all([5])
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"", b"5", b"5\r\nabcd\r\n", b"4\r\nabcde\r\n", b"4\r\nabcd\r\n\r\n", b"zz\r\nabcd\r\n", b"0x4\r\nabcd\r\n"],
+)
+def test_only_a_whole_chunk_has_a_lead(piece: bytes) -> None:
+    assert lead_of(piece) is None
 
 
 @given(st.binary(max_size=60), CUTS)
