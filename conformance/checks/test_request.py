@@ -249,7 +249,8 @@ def _sides(reply: Reply) -> dict[str, object]:
     return {
         "prompt_tokens": reply.count("prompt_tokens"),
         "choices": len(reply.choices),
-        "finish reason": reply.finish,
+        # Chance decides whether a model that draws its words is done before its limit.
+        "finish reason": "stop or length" if reply.finish in ("stop", "length") else reply.finish,
         "log probabilities": any(choice.logprobs for choice in reply.choices),
     }
 
