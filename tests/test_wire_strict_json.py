@@ -48,6 +48,7 @@ def test_any_bytes_give_a_value_or_not_json_and_nothing_else(data: bytes) -> Non
         (b'{"a": Infinity}', {"a": float("inf")}, "the literal Infinity"),
         (b'{"a": -Infinity}', {"a": float("-inf")}, "the literal -Infinity"),
         (b'{"a": 1, "b": 2, "a": 3}', {"a": 3, "b": 2}, "the key 'a' twice in one object"),
+        (b'{"a": 1, "b": 2, "b": 3}', {"a": 1, "b": 3}, "the key 'b' twice in one object"),
         (b'[{"x": {"a": 1, "\\u0061": 2}}]', [{"x": {"a": 2}}], "the key 'a' twice in one object"),
         (b'{"a": "\\ud83d"}', {"a": "\ud83d"}, "a lone surrogate in a string"),
         (b'{"\\udc00": 1}', {"\udc00": 1}, "a lone surrogate in a string"),
@@ -105,3 +106,32 @@ def test_many_members_are_not_depth() -> None:
 def test_a_number_of_ten_thousand_digits_is_not_json_and_no_crash() -> None:
     with pytest.raises(NotJson):
         read(b"1" * 10_000)
+
+
+def test_what_is_no_json_is_told_with_its_place() -> None:
+    with pytest.raises(NotJson, match="line 1 column 7"):
+        read(b'{"a": x}')
+
+
+def test_a_literal_that_comes_again_is_told_once() -> None:
+    assert read(b"[Infinity, -Infinity, Infinity]")[1] == ["the literal Infinity", "the literal -Infinity"]
+
+
+def test_departures_without_end_are_kept_up_to_a_hundred() -> None:
+    data = b"[" + b",".join(b'{"a%d": 1, "a%d": 2}' % (n, n) for n in range(200)) + b"]"
+
+    assert read(data)[1] == [f"the key 'a{n}' twice in one object" for n in range(100)]
+
+
+def test_a_name_that_stands_twice_is_told_in_sixty_characters() -> None:
+    name = b"x" * 100
+
+    assert read(b'{"%b": 1, "%b": 2}' % (name, name))[1] == [f"the key '{'x' * 60}' twice in one object"]
+
+
+def test_many_brackets_are_counted_by_how_deep_they_lie() -> None:
+    deep = b"[" * 127 + b"1" + b"]" * 127
+
+    assert read(b"[[], [], " + deep + b"]")[1] == []
+    with pytest.raises(NotJson, match="nested"):
+        read(b"[[], [], [" + deep + b"]]")

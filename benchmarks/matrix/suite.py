@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 import inspect
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ class Suite:
             return Outcome("error", f"the check itself failed: {type(error).__name__}: {error}"[:500])
 
     def _oracle(self, item: Item, options: Options) -> Oracle:
-        wanted = inspect.signature(item.function).parameters
+        wanted = _parameters(item.function)
         given: dict[str, Any] = {
             "dialect": options.dialect,
             "profile": options.profile,
@@ -168,7 +168,12 @@ def _arguments(judge: Judge, item: Item, options: Options) -> dict[str, Any]:
         "explore": Explorer(options.seed, DEPTHS[options.depth].examples),
         item.mark.per or "": item.argument,
     }
-    return {name: given[name] for name in inspect.signature(item.function).parameters}
+    return {name: given[name] for name in _parameters(item.function)}
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 def _found(judge: Judge, item: Item, outcome: Outcome) -> dict[str, Any]:

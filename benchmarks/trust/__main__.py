@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.trust import peers
+from benchmarks.trust import peers, robustness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,9 @@ that were spoiled on their way, and with correct servers that differ in whatever
 
 
 # Faults that were tried and left out of the catalogue, as what else they turn red is chance.
-MISSED = (("every third whole answer has no text", "found wherever tokens are counted; which other checks meet it is chance"),)
+MISSED = (
+    ("every third whole answer has no text", "found wherever tokens are counted; which other checks meet it is chance"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts += [*_faults(matrix)] if matrix else []
     parts += [*_mutants(mutants)] if mutants else []
     parts += [*_alarms(alarms)] if alarms else []
+    for path, part in ((robustness.STREAMS, robustness.bytes_part), (robustness.OWN_CODE, robustness.own_code_part)):
+        parts += [*part(_read(path))] if path.exists() else []
     parts += [*peers.section(_read(options.peers))] if options.peers.exists() else []
     text = "\n".join(parts).rstrip("\n") + "\n"
     if options.write:
