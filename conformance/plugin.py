@@ -19,10 +19,12 @@ from conformance.registry import info
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from conformance.interruption import Interruption
     from conformance.plugin_state import State
 
 CHECKS = Path(__file__).parent / "checks"
 PROPERTY = "conformance"
+PYTESTS_OWN = "fE"  # the default of -r
 SMOKE = "not part of --depth smoke"
 EXIT_CANNOT_JUDGE = 2
 
@@ -43,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args = [str(CHECKS)]
     if config.option.tbstyle == "auto":
         config.option.tbstyle = "no"
+    if config.option.reportchars == PYTESTS_OWN:
+        config.option.reportchars = ""  # the summary tells failures by row; pytest would list them again by function
     from conformance.plugin_state import STATE
 
     state = config.stash[STATE] = setup.begin(config)
@@ -65,6 +69,21 @@ class Run:
     def __init__(self, state: State) -> None:
         self.state = state
         self.selected: set[str] = set()
+        self.interruption: Interruption | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Show the progress, where somebody watches; see to it that Ctrl-C leaves a report."""
+        from conformance import progress
+        from conformance.interruption import Interruption
+
+        if self.state.results is not None:
+            self.interruption = Interruption(self.state.results)
+
+        shown = progress.watched(session.config)
+        if isinstance(shown, progress.Progress):
+            shown.attend(self.state)
+        if shown is not None:
+            session.config.pluginmanager.register(shown, "conformance-progress")
 
     def pytest_report_header(self) -> list[str]:
         """The plan, before the first check."""
@@ -160,6 +179,8 @@ class Run:
 
     def pytest_unconfigure(self) -> None:
         """End what was started."""
+        if self.interruption is not None:
+            self.interruption.given_back()
         self.state.judge.client.close()
         if self.state.embedded is not None:
             self.state.embedded.stop()

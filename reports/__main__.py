@@ -16,7 +16,7 @@ from reports.diff import KINDS, TOLERANCE, diff
 from reports.gate import CANNOT_JUDGE, FAILED, PASSED, judge, rows_of
 from reports.matrix import matrix
 from reports.model import Report, ReportError, load
-from reports.redact import masked_text, redacted
+from reports.redact import known_secrets, masked_text, redacted
 from reports.render import RENDERERS, rendered
 from reports.storage import write_atomically
 
@@ -129,7 +129,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _gate(options: argparse.Namespace) -> int:
-    report = load(options.report)
+    report = redacted(load(options.report), _secrets())
     baseline = load_baseline(options.baseline) if options.baseline else None
     if options.write_baseline:
         return _write_baseline(report, options)
@@ -145,7 +145,7 @@ def _write_baseline(report: Report | LoadReport, options: argparse.Namespace) ->
     if path.exists():
         return _refused(f"{path}: exists; a baseline is written once and then kept by hand")
     failing = [row.id for row in rows_of(report, options.level) if row.blocking and row.verdict == "fail"]
-    write_atomically(path, written(redacted(report, _secrets()), failing, datetime.now(UTC).date()))
+    write_atomically(path, written(report, failing, datetime.now(UTC).date()))
     _say(f"{path}: {len(failing)} excuses; write the reason of each")
     return PASSED
 
@@ -186,11 +186,13 @@ def _replay(options: argparse.Namespace) -> int:
         return _offline(options.report, options.id)
     one = replay.chosen(report, options.id)
     key = os.environ.get(options.key_env)
-    _say(f"sending {one.id} again: {one.method} {one.url}")
+    # The report may be one that masks nothing: what is printed of it is masked here.
+    secrets = known_secrets(report, filter(None, (key, replay.sent_key(one, key))))
+    _say(f"sending {one.id} again: {masked_text(f'{one.method} {one.url}', secrets)}")
     old, new = replay.recorded(one), replay.send(one, key, options.timeout)
-    _side_by_side(old, new, tuple(filter(None, (key, replay.sent_key(one, key)))))
+    _side_by_side(old, new, secrets)
     if new.status is None and old.status is not None:
-        return _refused(f"no answer came: {new.error}")
+        return _refused(masked_text(f"no answer came: {new.error}", secrets))
     return _replayed(report, options.id, replay.compared(replay.shape(old), replay.shape(new)))
 
 
@@ -217,7 +219,7 @@ def _replayed(report: Report, name: str, differences: list[str]) -> int:
 def _side_by_side(old: replay.Answer, new: replay.Answer, secrets: tuple[str, ...]) -> None:
     for name, answer in (("recorded", old), ("now", new)):
         status = answer.status if answer.status is not None else "no answer"
-        broken = f", {answer.error}" if answer.error else ""
+        broken = masked_text(f", {answer.error}", secrets) if answer.error else ""
         _say(
             f"{name:<9} {status} {answer.media_type or '-'}, {len(answer.body)} bytes in {answer.seconds:.3f} s{broken}"
         )

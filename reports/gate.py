@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PASSED, FAILED, CANNOT_JUDGE = 0, 1, 2
 WORDS = {PASSED: "passed", FAILED: "failed", CANNOT_JUDGE: "cannot judge"}
 JUDGED_LEVELS = ("must", "should")
+FEW = 5
+"""So many rows that could not be judged have a sentence each."""
 REASONS = 4
 """For so many reasons the rows that were not shown are listed apart, each cut after `REASON` characters."""
 REASON = 120
@@ -144,9 +146,13 @@ def _stale(rows: tuple[Row, ...], baseline: Baseline, today: date) -> Iterator[s
 
 
 def _unjudged(rows: tuple[Row, ...]) -> Iterator[str]:
-    for row in rows:
-        if row.blocking and row.verdict in {"error", "not-run"} and row.id != CERTIFICATE:
-            yield f"{row.label} could not be judged: {row.verdict}"
+    """The blocking rows without a verdict; in one sentence where they are many, as after an interruption."""
+    for verdict in ("error", "not-run"):
+        open_ = [row for row in rows if row.blocking and row.verdict == verdict and row.id != CERTIFICATE]
+        if len(open_) > FEW:
+            yield f"{len(open_)} blocking rows could not be judged ({verdict}): {', '.join(row.id for row in open_)}"
+        else:
+            yield from (f"{row.label} could not be judged: {verdict}" for row in open_)
 
 
 def _remarks(rows: tuple[Row, ...], excused: tuple[str, ...]) -> Iterator[str]:

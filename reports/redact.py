@@ -55,11 +55,16 @@ LOOKS_SECRET = (
 
 def redacted(report: AnyReport, secrets: Iterable[str] = ()) -> AnyReport:
     """The same report with every known or recognisable secret masked."""
-    known = _spellings({*secrets, *_betrayed(report)})
+    known = known_secrets(report, secrets)
     masked: AnyReport = _walked(report, known)
     if isinstance(masked, Report):
         return replace(masked, exchanges=tuple(_exchange(one, known) for one in masked.exchanges))
     return masked
+
+
+def known_secrets(report: Report | LoadReport, secrets: Iterable[str] = ()) -> tuple[str, ...]:
+    """Every spelling of the secrets that the caller names and of those that the report itself betrays, longest first."""
+    return _spellings({*secrets, *_betrayed(report)})
 
 
 def masked_text(text: str, known: Iterable[str] = ()) -> str:

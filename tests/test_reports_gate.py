@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reports.__main__ import main
 from reports.baseline import Baseline, Excuse
 from reports.gate import judge
 from reports.model import LEVELS, TIERS, VERDICTS, Certificate, RequirementResult, Slo
-from tests.report_samples import load_report, report, row
+from tests.report_samples import exchange, load_report, report, row
 
 TODAY = date(2026, 11, 25)
 SINCE = date(2026, 1, 1)
@@ -101,6 +103,30 @@ def test_a_report_without_rows_has_judged_nothing() -> None:
     assert judge(report()).code == 2
 
 
+@settings(deadline=None, max_examples=60)
+@given(share=st.floats(0, 1), byte=st.binary(min_size=1, max_size=3), whole=st.booleans())
+def test_a_file_that_was_spoiled_anywhere_is_judged_or_refused_in_one_sentence(
+    share: float,
+    byte: bytes,
+    whole: bool,  # noqa: FBT001 - drawn by hypothesis
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = json.dumps(report(row("OAI-01", "fail"), exchanges=(exchange(),)).to_json()).encode()
+    at = int(share * (len(text) - 1))
+    path = tmp_path_factory.mktemp("spoiled") / "report.json"
+    path.write_bytes(text[:at] + byte + (text[at + len(byte) :] if whole else b""))
+
+    code = main(["gate", str(path)])
+    said = capsys.readouterr()
+
+    assert code in (0, 1, 2)
+    if said.err:
+        assert (code, said.out, said.err.count("\n")) == (2, "", 1)
+        words = ("truncated", "damaged", "foreign", "unreadable", "version", "contradicts", "schema")
+        assert any(word in said.err for word in words), said.err
+
+
 def test_an_unknown_level_names_the_allowed_ones() -> None:
     with pytest.raises(ValueError, match="level: found 'may', expected one of must, should"):
         judge(report(row()), level="may")
@@ -119,6 +145,15 @@ def test_sentences_name_the_rows() -> None:
         "1 failed as excused: D",
         "1 not shown (inconclusive): C",
         "1 of 5 blocking rows passed",
+    )
+
+
+def test_many_rows_that_could_not_be_judged_are_one_sentence() -> None:
+    rows = [row(f"N{n}", "not-run") for n in range(6)]
+
+    assert judge(report(row("E", "error"), *rows)).sentences[:2] == (
+        "E (MUST) could not be judged: error",
+        "6 blocking rows could not be judged (not-run): N0, N1, N2, N3, N4, N5",
     )
 
 

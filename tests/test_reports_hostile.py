@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from reports import clean
+from reports.__main__ import main
 from reports.matrix import matrix
 from reports.model import Frame, LoadReport, Report, write
 from reports.redact import masked_text, redacted
@@ -161,6 +162,39 @@ def test_no_line_of_the_terminal_is_a_target_s(one: Report | LoadReport) -> None
     assert not STEERING.search(text)
     assert "\t" not in text
     assert not [line for line in text.splitlines()[:-1] if line.lstrip().startswith(("::", "##["))]
+
+
+OURS = re.compile(
+    r"$|  |passed: |failed: |cannot judge: |better |worse |changed |appeared |vanished |\d+ worse, |sending x|recorded |now |error: |same: |different: "
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(old=reports(), new=reports())
+def test_no_line_of_a_command_is_a_target_s(
+    old: Report, new: Report, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("reports")
+    paths = []
+    for name, one in (("old", old), ("new", new)):
+        paths.append(str(folder / f"{name}.json"))
+        Path(paths[-1]).write_text(json.dumps(one.to_json()), encoding="utf-8")
+    for command in (["gate", paths[0]], ["diff", *paths], ["replay", paths[0], "x0", "--timeout", "0.1"]):
+        main(command)
+        said = capsys.readouterr()
+        text = said.out + said.err
+
+        assert not STEERING.search(text), command
+        assert [line for line in text.split("\n") if not OURS.match(line)] == [], command
+
+
+@relaxed
+@given(one=reports())
+def test_the_machines_forms_are_ascii_whatever_a_target_wrote(one: Report) -> None:
+    for kind in ("har", "ctrf", "sarif"):
+        text = rendered(kind, one)
+        assert text.isascii()
+        assert not STEERING.search(text)
 
 
 @relaxed

@@ -1,6 +1,9 @@
 """Makes the pictures in docs/images from real runs against the reference server; needs Playwright and Chromium.
 
-python benchmarks/screenshots/take.py [-o docs/images] [--load FOLDER]
+python benchmarks/screenshots/take.py [-o docs/images] [--load FOLDER] [[NAME=]REPORT...]
+
+The matrix shows the six dialects of the reference server, sound and broken, each in two runs; and beside them the reports
+that are named, as of servers that take minutes to judge.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
+
+from dialects import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +43,20 @@ def served(*faults: str) -> Iterator[str]:
             process.terminate()
 
 
-def judged(folder: Path, *faults: str) -> Path:
-    """The folder of the report of a short run."""
-    with served(*faults) as url:
-        run = ["pytest", "--target", url, "--depth", "smoke", "--report", str(folder), "-q"]
-        subprocess.run([sys.executable, "-m", *run], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=False)
+def judged(url: str, folder: Path, dialect: str = "openai", depth: str = "smoke") -> Path:
+    """The folder of the report of a run."""
+    run = ["pytest", "--target", url, "--dialect", dialect, "--depth", depth, "--report", str(folder), "-q"]
+    subprocess.run([sys.executable, "-m", *run], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=False)
     return folder
+
+
+def of_all_dialects(place: Path) -> list[str]:
+    """NAME=REPORT of the reference server in every dialect: first broken, then sound, as after a release that mended it."""
+    made: list[Path] = []
+    for name, faults in (("broken", FAULTS), ("sound", ())):
+        with served(*faults) as url:
+            made += [judged(f"{url}/{dialect}", place / name / dialect, dialect) for dialect in known()]
+    return [f"reference={folder}" for folder in made]
 
 
 def main() -> None:
@@ -51,12 +64,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/images"))
     parser.add_argument("--load", type=Path, help="the folder of a load run's report (default: no picture of one)")
+    parser.add_argument("reports", nargs="*", metavar="[NAME=]REPORT", help="reports to show in the matrix too")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         place = Path(name)
-        good, bad = judged(place / "good"), judged(place / "bad", *FAULTS)
-        site = [sys.executable, "-m", "reports", "matrix", str(good), str(bad), "-o", str(place / "site")]
+        with served() as url:
+            good = judged(url, place / "good", depth="full")
+        with served(*FAULTS) as url:
+            bad = judged(url, place / "bad")
+        shown = [*of_all_dialects(place), f"broken={bad}", *options.reports]
+        site = [sys.executable, "-m", "reports", "matrix", *shown, "-o", str(place / "site")]
         subprocess.run(site, check=True, stdout=subprocess.DEVNULL)
         path = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
