@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -92,6 +93,7 @@ def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) 
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.matrix", *sys.argv[1:]]),
         "seconds": round(seconds),
+        "processor_seconds": round(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])),
         "faults": len({cell.fault for cell in matrix}),
         "runs": len(matrix),
         "applies": len(hit),
@@ -136,7 +138,8 @@ def _print(matrix: list[Cell], varied: list[dict[str, Any]], document: dict[str,
     print(
         f"{document['faults']} faults, {document['runs']} runs: {document['exact']} exact, "
         f"{document['detected']} of {document['applies']} detected, {document['crashes']} crashes; "
-        f"{document['variation_runs']} runs of variations, {len(document['false_alarms'])} false alarms; {document['seconds']} s"
+        f"{document['variation_runs']} runs of variations, {len(document['false_alarms'])} false alarms; "
+        f"{document['seconds']} s, {document['processor_seconds']} s of processors"
     )
 
 
