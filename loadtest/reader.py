@@ -88,24 +88,28 @@ class Reader:
             watcher.close()
         self._epoll.close()
 
-    def look(self) -> None:
-        """Read from every connection that has something, a few at a time: among them may be the timer of a send."""
+    def look(self) -> bool:
+        """Read from every connection that has something, a few at a time: among them may be the timer of a send. Whether any had."""
         self._looked = monotonic_ns()
+        found = False
         for _ in range(BATCHES):
             ready = self._epoll.poll(0, BATCH)
             if ready:
+                found = True
                 look = [0, self.busy.before]
                 self._read(ready, look)
                 look[0] = time_ns()
             if len(ready) < BATCH:
                 break
+        return found
 
-    def glance(self, after_ns: int = GLANCE_NS) -> None:
+    def glance(self, after_ns: int = GLANCE_NS) -> bool:
         """Look, if the last look was a while ago: for those who work in a row without giving the loop its turn."""
         since = monotonic_ns() - self._looked
-        if since > after_ns:
-            self.busy.before = since
-            self.look()
+        if since <= after_ns:
+            return False
+        self.busy.before = since
+        return self.look()
 
     def _read(self, ready: list[tuple[int, int]], look: Look) -> None:  # noqa: C901 - a call a read would cost as much as all this
         """The hot path: a read of each of these."""
@@ -153,9 +157,8 @@ class Reader:
                 break
             if not worked:
                 rest(NAP_S)
-            if self.hurry:
+            if self.hurry or not self.glance(0):
                 break
-            self.glance(0)
         self.hurry = False
 
     def _sleeps(self) -> None:

@@ -6,6 +6,7 @@ itself or mixes others by weight; a trace gives its own times and lengths.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -147,6 +148,18 @@ def from_table(table: dict[str, Any]) -> Scenario:
     values = {name: _value(name, value) for name, value in table.items() if value is not None}
     scenario: Scenario = _made(Scenario, values)
     return scenario
+
+
+def toml_value(value: Any) -> str:  # noqa: ANN401 - any value of a table
+    """As TOML writes it: a JSON string is a TOML string, a table stands on one line."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items() if item is not None)
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value)
 
 
 def _value(name: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value

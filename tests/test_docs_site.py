@@ -153,7 +153,7 @@ def long_options(text: str) -> set[str]:
 
 def locustfile_options() -> set[str]:
     """Locust's help does not name the options of a locustfile."""
-    return set(re.findall(r'add\(\s*"(--[a-z-]+)"', (ROOT / "loadtest/locustfile.py").read_text(encoding="utf-8")))
+    return set(re.findall(r'add\(\s*"(--[a-z-]+)"', (ROOT / "loadtest/options.py").read_text(encoding="utf-8")))
 
 
 def known_options(words: list[str]) -> set[str] | None:

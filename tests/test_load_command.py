@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from loadtest import UsageError, scenarios
@@ -15,8 +17,17 @@ def test_every_scenario_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_scenario_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "chat"]) == 0
-    assert "name = 'chat'" in capsys.readouterr().out
+    for name in scenarios.known():
+        assert main(["show", name]) == 0
+        assert scenarios.from_table(tomllib.loads(capsys.readouterr().out)) == scenarios.load(name)
+
+
+def test_the_options_that_locust_does_not_list_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["options"]) == 0
+    said = capsys.readouterr().out
+    assert [
+        word for word in ("--scenario NAME", "--slo TERMS", "--calibrate", "error_rate<0.1%") if word not in said
+    ] == []
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 4), (["lisst"], 4), (["show"], 4)])

@@ -14,7 +14,7 @@ from loadtest import scenarios, slo
 
 yaml: Any = pytest.importorskip("yaml")
 ROOT = Path(__file__).parent.parent
-OWN_OPTIONS = set(re.findall(r'add\(\s*"(--[a-z-]+)"', (ROOT / "loadtest/locustfile.py").read_text()))
+OWN_OPTIONS = set(re.findall(r'add\(\s*"(--[a-z-]+)"', (ROOT / "loadtest/options.py").read_text()))
 LOCUST_OPTIONS = {"--master", "--expect-workers", "--headless", "--host", "--worker", "--master-host", "--master-port"}
 
 

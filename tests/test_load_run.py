@@ -228,6 +228,8 @@ def wait_for(met: Any) -> None:  # noqa: ANN401 - a condition
             "NO_SUCH_KEY is not set: dialect dos_ai requires a key",
         ),
         (["--requests", "0"], 4, "--requests: 0 must be 1 or more"),
+        (["-t", "5x"], 4, "-t/--run-time: Invalid time span format"),
+        (["--rate", "many"], 4, "--rate: invalid float value: 'many'"),
     ],
 )
 def test_a_wrong_call_says_so_at_once(paced: str, tmp_path: Path, options: list[str], code: int, word: str) -> None:

@@ -2,8 +2,15 @@
 
     python benchmarks/load/compare.py [--streams 512] [--rounds 20] [--repeat 3] [--clients product,rust,HttpUser,...]
 
-Needs rustc, two cores, root for real-time priority (works without, with more noise). Peers that are not installed are left out:
-aiohttp and the file of VLLM_FILE for vllm. PEER_PYTHON may name the interpreter of another environment that holds them. Each client runs --repeat times, in turn; the medians are printed.
+Needs rustc, two cores, root for real-time priority (works without, with more noise). Peers that are not there are left out.
+Where they are is told by the environment, so that each may live in an environment of its own:
+
+    PEER_PYTHON    the interpreter that has openai, httpx and aiohttp (default: this one)
+    VLLM_FILE      vllm's endpoint_request_func.py, run by PEER_PYTHON
+    SGLANG_PYTHON  an interpreter that has sglang
+    GUIDELLM, AIPERF, PEER_TOKENIZER   the programs, and a folder with a tokenizer
+
+Each client runs --repeat times, in turn; the medians are printed.
 """
 
 from __future__ import annotations
@@ -12,48 +19,45 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import rig
 
 PEERS = rig.HERE / "peers"
-SLOW_ROUNDS = {"openai": 2, "httpx": 2}
+SLOW_ROUNDS = {"openai": 2, "httpx": 2, "guidellm": 3, "aiperf": 3}
 COLUMNS = ("ttft_p50", "ttft_p99", "itl_p50", "itl_p99", "of_ideal", "cpu_ms_per_1000", "server_late_p99")
 
 
 def available() -> dict[str, list[str]]:
     """Each client's command, {placeholders} left open; those that cannot run here are absent."""
-    python, library = sys.executable, [os.environ.get("PEER_PYTHON", sys.executable), str(PEERS / "library.py")]
+    asked = os.environ.get
+    interpreter = asked("PEER_PYTHON", sys.executable)
+    library, tools = [interpreter, str(PEERS / "library.py")], [sys.executable, str(PEERS / "tools.py")]
+    users = [sys.executable, "-m", "locust", "-f", str(PEERS / "locust_users.py"), "--headless", "--only-summary"]
     found = {
         "product": [],
         "rust": [str(rig.build("client")), "{port}", "{streams}", "{requests}"],
-        "HttpUser": [
-            python,
-            "-m",
-            "locust",
-            "-f",
-            str(PEERS / "locust_users.py"),
-            "--headless",
-            "--only-summary",
-            "-u",
-            "{streams}",
-            "-r",
-            "{streams}",
-        ],
-        "FastHttpUser": [],
-        "openai": library,
-        "httpx": library,
+        "HttpUser": [*users, "-u", "{streams}", "-r", "{streams}"],
+        "FastHttpUser": [*users, "-u", "{streams}", "-r", "{streams}"],
     }
-    found["FastHttpUser"] = found["HttpUser"]
-    if find_spec("aiohttp") or "PEER_PYTHON" in os.environ:
-        found["aiohttp"] = found["httpx"]
-        if os.environ.get("VLLM_FILE"):
-            found["vllm"] = found["httpx"]
+    found |= {name: library for name in ("openai", "httpx", "aiohttp") if has(interpreter, name)}
+    if "aiohttp" in found and asked("VLLM_FILE"):
+        found["vllm"] = library
+    if asked("SGLANG_PYTHON"):
+        found["sglang"] = [os.environ["SGLANG_PYTHON"], str(PEERS / "library.py")]
+    if asked("PEER_TOKENIZER"):
+        found |= {name: tools for name in ("guidellm", "aiperf") if asked(name.upper())}
     return found
+
+
+def has(interpreter: str, package: str) -> bool:
+    """Whether that interpreter can import that package."""
+    words = [interpreter, "-c", f"import importlib.util as u, sys; sys.exit(u.find_spec({package!r}) is None)"]
+    return subprocess.run(words, check=False).returncode == 0
 
 
 def once(name: str, command: list[str], found: rig.Server, streams: int, rounds: int) -> dict[str, Any]:
@@ -73,7 +77,14 @@ def once(name: str, command: list[str], found: rig.Server, streams: int, rounds:
         return row
     words = [word.format(port=found.port, streams=streams, requests=requests) for word in command]
     facts, said = rig.run(
-        found, words, streams=streams, TARGET=found.url, STREAMS=str(streams), REQUESTS=str(requests), PEER=name
+        found,
+        words,
+        streams=streams,
+        TARGET=found.url,
+        STREAMS=str(streams),
+        REQUESTS=str(requests),
+        PEER=name,
+        TOOL=os.environ.get(name.upper(), ""),
     )
     lines = [line for line in said.splitlines() if line.startswith("{") and "ttft_p50" in line]
     if not lines:

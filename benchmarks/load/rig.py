@@ -90,7 +90,7 @@ def server(port: int = 8131, **options: float) -> Iterator[Server]:
 
 
 def _await(found: Server) -> None:
-    for _ in range(100):
+    for _ in range(600):
         try:
             found.get("/reset")
         except OSError:

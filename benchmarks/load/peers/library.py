@@ -1,7 +1,7 @@
-"""Closed loops on client libraries: PEER is openai (the official SDK), httpx, aiohttp, or vllm (its benchmark's request function).
+"""Closed loops on client libraries: PEER is openai (the official SDK), httpx, aiohttp, or vllm's or sglang's request function.
 
 For vllm, VLLM_FILE is the path of endpoint_request_func.py taken out of the vllm wheel; its benchmark puts a semaphore and one
-shared session around it, and so does this.
+shared session around it, and so does this. sglang is imported, so its interpreter must be one that has it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,41 @@ async def vllm() -> None:
         await asyncio.gather(*(one() for _ in range(REQUESTS)))
 
 
-PEERS = {"openai": openai, "httpx": httpx_lines, "aiohttp": aiohttp_lines, "vllm": vllm}
+async def sglang() -> None:
+    """SGLang's benchmark request function, under a semaphore, a session a request as it makes them."""
+    from argparse import Namespace
+
+    if importlib.util.find_spec("datasets") is None:  # it reads data sets with it, which this does not
+        sys.modules["datasets"] = types.ModuleType("datasets")
+        sys.modules["datasets"].load_dataset = None  # type: ignore[attr-defined]
+    from sglang.benchmark import serving
+
+    serving.set_global_args(
+        Namespace(disable_stream=False, disable_ignore_eos=False, return_logprob=False, header=None)
+    )
+    gate = asyncio.Semaphore(STREAMS)
+
+    async def one() -> None:
+        asked = serving.RequestFuncInput(
+            prompt="Hello",
+            api_url=URL + PATH,
+            prompt_len=8,
+            output_len=64,
+            model="mock",
+            lora_name="",
+            image_data=None,
+            extra_request_body={},
+        )
+        async with gate:
+            out = await serving.async_request_openai_chat_completions(asked)
+        if out.success:
+            first.append(out.ttft)
+            gaps.extend(out.itl)
+
+    await asyncio.gather(*(one() for _ in range(REQUESTS)))
+
+
+PEERS = {"sglang": sglang, "openai": openai, "httpx": httpx_lines, "aiohttp": aiohttp_lines, "vllm": vllm}
 
 if __name__ == "__main__":
     asyncio.run(PEERS[os.environ["PEER"]]())
