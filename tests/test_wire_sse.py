@@ -241,6 +241,22 @@ def test_oddities_without_end_are_kept_up_to_a_hundred() -> None:
     assert len(decoder.oddities) == 100
 
 
+def test_the_fields_of_the_standard_are_no_oddities_and_others_are_told_in_forty_characters() -> None:
+    decoder = Decoder()
+    decoder.feed(b"retry: 10\nevent: a\nid: 1\ndata: b\n" + b"x" * 50 + b": 1\nRETRY: 5\n\n")
+
+    assert decoder.oddities == [(33, f"unknown field {'x' * 40!r}"), (87, "unknown field 'RETRY'")]
+
+
+def test_a_comment_over_the_limit_takes_what_follows_up_to_the_next_blank_line() -> None:
+    stream = b":" + b"x" * 200 + b"\ndata: a\n\ndata: b\n\n"
+    for pieces in ([stream], [stream[i : i + 7] for i in range(0, len(stream), 7)]):
+        decoder = Decoder(limit=100)
+
+        assert [event.data for piece in pieces for event in decoder.feed(piece)] == ["b"]
+        assert (decoder.overflow, decoder.comments, decoder.unfinished) == (True, 0, False)
+
+
 def test_an_event_of_exactly_the_limit_is_no_overflow() -> None:
     decoder = Decoder(limit=100)
     events = decoder.feed(b"data: " + b"x" * 93 + b"\n\n")

@@ -60,7 +60,6 @@ class Decoder:
 
     def close(self) -> list[Event]:
         """The event that a last lone CR completes, if any. Call once, at the end of the stream."""
-        self._started = True
         return self._lines(final=True)
 
     @property
@@ -151,8 +150,7 @@ class Decoder:
             self.oddities.append((offset, what))
 
     def _dispatch(self, end: int) -> Event | None:
-        start, self._start = None if self._skipping else self._start, None
-        self._skipping = False
+        start, self._start, self._skipping = self._start, None, False
         kind, self._type = self._type, ""
         data, self._data = self._data, []
         if start is None:
