@@ -146,6 +146,17 @@ def test_temperature_zero_says_the_same_streamed_and_plain(server: Server) -> No
     assert finishes(streamed) == {0: plain["finish_reason"]}
 
 
+def test_a_seed_decides_what_is_said(server: Server) -> None:
+    def said(seed: int) -> str:
+        answer = server.post("openai", seed=seed, temperature=1, max_tokens=6, n=2).json()
+        return "|".join(str(choice["message"]["content"]) for choice in answer["choices"])
+
+    # The last bits of a score depend on what is in the cache, so now and then a word may differ.
+    assert sum(said(seed) == said(seed) for seed in range(5)) >= 3
+    assert len({said(seed) for seed in range(5)}) > 3
+    assert len(set(said(9).split("|"))) == 2
+
+
 def test_log_probabilities_spell_the_text(server: Server) -> None:
     choice = server.post("openai", logprobs=True, top_logprobs=3, max_tokens=12, temperature=0).json()["choices"][0]
 

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import pickle
 import signal
 import warnings
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from reference_server.engine.sglang_options import EngineError
 from reference_server.engine.sglang_prompt import Prompter
 from reference_server.engine.sglang_request import Total
 from reference_server.engine.sglang_schema import parameters
+from reference_server.engine.sglang_seed import SeededDraw
 from reference_server.engine.sglang_vocabulary import Vocabulary
 from reference_server.errors import ApiError
 
@@ -76,6 +78,8 @@ class SglangEngine:
         self._window = min(int(self._manager.context_len), int(self._manager.max_req_input_len))
         # How many tokens an image takes only SGLang knows, so only it can shorten an answer to what room is left.
         self._manager.validate_total_tokens = False
+        own_seeds = bool(self._sglang.server_args.enable_deterministic_inference)
+        self._draw = None if own_seeds else json.dumps({"callable": pickle.dumps(SeededDraw).hex()})
         self._failure: str | None = None
         self._watch: asyncio.Task[None] | None = None
         self._running: set[asyncio.Queue[Any]] = set()
@@ -191,6 +195,8 @@ class SglangEngine:
         call: Json = {"input_ids": prompt, "stream": True, **ask.extras(request)}
         if self._parsers.reasoning:
             call["require_reasoning"] = True
+        if self._draw and ask.draws(request):
+            call["custom_logit_processor"] = self._draw
         if seen := ask.shown(request):
             call.update(prompt=self._prompter.text(request), input_ids=None, image_data=seen)
         grammar = self._grammar(request)

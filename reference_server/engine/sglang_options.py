@@ -22,6 +22,7 @@ BOOT_HOOK = "sglang_cpu_boot"  # there where the CPU recipe was installed
 DEFAULTS: Mapping[str, Any] = {
     "grammar_backend": "llguidance",
     "constrained_json_disable_any_whitespace": True,  # small models pad JSON without end when they may
+    "enable_custom_logit_processor": True,  # for seeds; only the server itself ever sends one
     "log_level": "error",
 }
 # With a reasoning parser SGLang 0.5.23 takes its grammars from xgrammar only: what waits for the end of the thought asks the

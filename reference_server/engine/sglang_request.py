@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reference_server.engine import Usage
+from reference_server.engine import Usage, sglang_seed
 from reference_server.engine.sglang_schema import MOST_CALLS, call_list, closed, parameters
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reference_server.engine import ChatRequest, Json
     from reference_server.engine.sglang_choice import Choice
 
-__all__ = ["Total", "extras", "may_call", "must_call", "sampling", "schema", "shown"]
+__all__ = ["Total", "draws", "extras", "may_call", "must_call", "sampling", "schema", "shown"]
 
 SMALLEST_TOP_P = 1e-6  # SGLang refuses 0, which the API allows
 SEEDS = 2**63 - 1
@@ -62,10 +62,17 @@ def sampling(request: ChatRequest, number: int, limit: int) -> Json:
         "no_stop_trim": True,  # we cut, at the same place whether streamed or not
     }
     if request.seed is not None:
-        params["sampling_seed"] = (request.seed + number) & SEEDS
+        params["sampling_seed"] = seed = (request.seed + number) & SEEDS
+        if draws(request):
+            params["custom_params"] = sglang_seed.parameters(seed, request.temperature, params["top_p"])
     if not must_call(request):
         params["stop"] = [stop for stop in request.stop if stop]
     return params
+
+
+def draws(request: ChatRequest) -> bool:
+    """Whether its seed can decide about its words; log probabilities would tell of the draw instead of the model."""
+    return request.seed is not None and request.temperature > 0 and request.logprobs is None
 
 
 def extras(request: ChatRequest) -> Json:
