@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reports.model import LoadReport
 
 KEY = "CHAT_API_KEY"
+FIRST_LINES, LAST_LINES, LONGEST_LINE = 4, 4, 400  # of an answer, as replay shows it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -223,9 +224,17 @@ def _side_by_side(old: replay.Answer, new: replay.Answer, secrets: tuple[str, ..
         _say(
             f"{name:<9} {status} {answer.media_type or '-'}, {len(answer.body)} bytes in {answer.seconds:.3f} s{broken}"
         )
-        body = masked_text(answer.body.decode("utf-8", "surrogateescape"), secrets)
-        for line in clean.shortened(body, 1500).splitlines()[:20]:
-            _say(f"          | {line}")
+        for line in _excerpt(masked_text(answer.body.decode("utf-8", "surrogateescape"), secrets)):
+            _say(f"          | {clean.shortened(line, LONGEST_LINE)}")
+
+
+def _excerpt(body: str) -> list[str]:
+    """The lines that hold something; of many the first and the last, as streams go wrong at their end."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    left = len(lines) - FIRST_LINES - LAST_LINES
+    if left <= 1:
+        return lines
+    return [*lines[:FIRST_LINES], f"[... {left} more lines ...]", *lines[-LAST_LINES:]]
 
 
 def _secrets() -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def _observed(report: Report | LoadReport, row: str) -> str:
     if isinstance(report, LoadReport):
         return ""
     found = next((r for r in report.requirements if r.id == row), None)
-    return _comment(found.observed or found.reason or "")[:200] if found else ""
+    return _comment(f"{found.says} Came: {found.observed or found.reason or 'no more is known'}")[:240] if found else ""
 
 
 def _comment(text: str) -> str:

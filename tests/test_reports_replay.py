@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reports.__main__ import main
+from reports.__main__ import _excerpt, main
 from reports.model import ReportError, write
 from reports.replay import Answer, chosen, compared, request_headers, send, shape
 from tests.report_samples import exchange, load_report, report, row
@@ -261,3 +261,18 @@ def test_a_target_that_is_gone_is_2(
 
 def test_a_load_report_has_nothing_to_replay(tmp_path: Path) -> None:
     assert main(["replay", str(write(load_report(), tmp_path)), "x1"]) == 2
+
+
+def test_of_many_lines_the_first_and_the_last_are_shown() -> None:
+    assert _excerpt("a\n\nb\n") == ["a", "b"]
+    assert _excerpt("\n\n".join(map(str, range(20)))) == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "[... 12 more lines ...]",
+        "16",
+        "17",
+        "18",
+        "19",
+    ]
