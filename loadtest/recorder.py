@@ -49,6 +49,7 @@ class Recorder:
         self._objectives = plan.objectives
         self._telemetry = Telemetry(plan) if getattr(environment.parsed_options, "otel", False) else None
         self._ended: deque[tuple[int, Attempt, Response]] = deque()
+        self._halfway = False
 
     def add(self, attempt: Attempt, response: Response) -> None:
         """An answer has ended."""
@@ -56,8 +57,8 @@ class Recorder:
 
     @property
     def waiting(self) -> bool:
-        """Whether something that ended is not recorded yet."""
-        return bool(self._ended)
+        """Whether something that ended is not recorded yet: it waits, or is being taken apart with pauses."""
+        return bool(self._ended) or self._halfway
 
     def take(self) -> Tally:
         """What was counted since the last call."""
@@ -82,7 +83,9 @@ class Recorder:
             if not old and not (self._ended and len(self._ended[0][2].reads) > SLICE):
                 gevent.sleep(0.02)
                 continue
+            self._halfway = True
             self._conclude(*self._ended.popleft()[1:], breathe=gevent.idle)
+            self._halfway = False
             gevent.idle()
 
     def drain(self) -> None:

@@ -6,21 +6,27 @@ import itertools
 import socket
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dialects
+from loadtest import scenarios
 from loadtest.behaviour import BEHAVIOURS, CUT, Pace, chunk, chunked, event
 from loadtest.connection import Busy, Connection
 from loadtest.framing import Framing
+from loadtest.plan import Plan
 from loadtest.sample import FIRSTS, Analysis, Attempt, Sample, taste
+from loadtest.samples import SampleFile
 from tests.test_load_framing import PlainHead
 from tests.test_load_sample import played
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from loadtest.response import Response
 
@@ -115,3 +121,33 @@ def test_an_end_that_comes_with_the_last_bytes_is_seen() -> None:
     response = read([HEAD, chunked(event(chunk({"content": "a word"})))])
 
     assert response.fault == ("cut", "the connection ended inside the answer")
+
+
+@needs_gevent
+def test_a_long_answer_that_is_taken_apart_with_pauses_is_not_recorded_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gevent
+
+    from loadtest.recorder import Recorder
+
+    fired: list[str] = []
+    request = SimpleNamespace(fire=lambda request_type, **_: fired.append(request_type))
+    environment = SimpleNamespace(events=SimpleNamespace(request=request), parsed_options=SimpleNamespace())
+    plan = Plan("http://127.0.0.1:9", dialects.load("openai"), scenarios.load("chat"), "m", key="k")
+    recorder, seen = Recorder(plan, SampleFile(tmp_path), environment), []
+    monkeypatch.setattr("loadtest.recorder.gevent.idle", lambda: seen.append((recorder.waiting, len(fired))))
+    writes = [
+        HEAD,
+        *(chunked(event(chunk({"content": f"{n}"}))) for n in range(600)),
+        chunked(event(b"[DONE]")),
+        b"0\r\n\r\n",
+    ]
+
+    recorder.add(Attempt(1, "chat", 0, 0), read(writes))
+    greenlet = gevent.spawn(recorder.run)
+    gevent.sleep(0.1)
+    greenlet.kill()
+
+    assert seen[:3] == [(True, 0)] * 3
+    assert (recorder.waiting, fired) == (False, ["TTFT", "POST"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,22 +76,32 @@ class Server:
 
 
 @contextmanager
-def server(port: int = 8131, **options: float) -> Iterator[Server]:
-    """The calibrated server, pinned to core 0."""
+def server(port: int | None = None, **options: float) -> Iterator[Server]:
+    """The calibrated server, pinned to core 0, on a port that nobody has."""
+    port = port or free_port()
     words = [f for name, value in options.items() for f in (f"--{name.replace('_', '-')}", str(value))]
     pace = ["--ttft-ms", str(TTFT_MS), "--itl-ms", str(ITL_MS), "--tokens", str(TOKENS)]
     process = subprocess.Popen([*pinned(0, real_time=True), str(build("paced")), "--port", str(port), *pace, *words])
     try:
         found = Server(port)
-        _await(found)
+        _await(found, process)
         yield found
     finally:
         process.terminate()
         process.wait()
 
 
-def _await(found: Server) -> None:
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(found: Server, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
+        if process.poll() is not None:
+            break
         try:
             found.get("/reset")
         except OSError:
