@@ -1,6 +1,6 @@
 """A thousand mixed requests, 32 at a time, against a running server, and whether every answer is valid and its own.
 
-    python -m benchmarks.sglang.mixed --url http://127.0.0.1:8000 [--requests 1000] [--at-once 32]
+    python -m benchmarks.sglang.mixed --url http://127.0.0.1:8000 [--requests 1000] [--at-once 32] [--tokens 24]
 
 Six dialects; plain and streamed; text, n, schemas, tools, an image to a text model, and bad input. Every exchange is looked at by
 every oracle that the rows of its dialect list; what one finds is sent again, as in a run of the suite. An answer is its own when its
@@ -62,13 +62,15 @@ class Case:
         return {"model": model, "messages": [{"role": "user", "content": said}], **self.fields}
 
 
-def case(number: int, luck: Random) -> Case:
+def case(number: int, luck: Random, tokens: int) -> Case:
     """The request of that number."""
     kind = luck.choice([name for name, weight in KINDS.items() for _ in range(weight)])
     only = CAPABLE.get(kind, NAMES)
     fields, statuses, says = MAKERS[kind](f"nonce{number}")
     stream = {"stream": True} if luck.random() < 0.5 else {}
-    return Case(kind, luck.choice(only), luck.choice(LENGTHS), {"max_tokens": 24, **stream, **fields}, statuses, says)
+    return Case(
+        kind, luck.choice(only), luck.choice(LENGTHS), {"max_tokens": tokens, **stream, **fields}, statuses, says
+    )
 
 
 Made = tuple[dict[str, Any], "range | tuple[int, ...]", "str | None"]
@@ -165,10 +167,10 @@ def hold(one: Case, exchange: Exchange, alone: dict[int, int | None]) -> None:
         raise Wrong(f"{one.says} is not in {said[:200]!r}")
 
 
-def run(url: str, requests: int, at_once: int) -> Counter[str]:
+def run(url: str, requests: int, at_once: int, tokens: int) -> Counter[str]:
     """Send everything; count what went wrong by its reason, and what was right by its kind."""
     luck = Random(11)  # noqa: S311 - cases, no secrets
-    cases = [case(number, luck) for number in range(requests)]
+    cases = [case(number, luck, tokens) for number in range(requests)]
     watches = {name: Watch(url, name) for name in NAMES}
     lonely = chat(url, "openai")
     alone = {
@@ -197,8 +199,9 @@ def main() -> int:
     parser.add_argument("--url", required=True)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--at-once", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=24, help="of an answer that no grammar ends")
     options = parser.parse_args()
-    counted = run(options.url, options.requests, options.at_once)
+    counted = run(options.url, options.requests, options.at_once, options.tokens)
     for what, number in sorted(counted.items()):
         print(f"{number:6} {what}")
     return 1 if any(what.startswith("WRONG") for what in counted) else 0
