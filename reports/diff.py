@@ -1,7 +1,8 @@
 """What changed between two reports of the same kind: better, worse, appeared, vanished.
 
 A row is worse when it came closer to failing: from shown (pass, not-applicable) over not shown (error, not-run,
-inconclusive, untested) to fail. Moves within one of these groups are changes, neither better nor worse. A load figure is
+inconclusive, untested) to fail. Moves within one of these groups are changes, neither better nor worse; so is a move
+between shown and inconclusive, which chance alone can make: a comparison must not be red at random. A load figure is
 worse when it moved the wrong way by more than the tolerance, a share of the old figure.
 """
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RANKS = {"pass": 0, "not-applicable": 0, "inconclusive": 1, "untested": 1, "not-run": 1, "error": 1, "fail": 2}
+BY_CHANCE = {"pass", "not-applicable", "inconclusive"}
 KINDS = ("worse", "better", "changed", "appeared", "vanished")
 COMPARED = ("p50", "p90", "p99")
 TOLERANCE = 0.1
@@ -52,7 +54,7 @@ def _conformance(old: Report, new: Report) -> Iterator[Change]:
             yield Change("appeared", name, f"{row.verdict} ({row.level})")
         elif before[name].verdict != row.verdict:
             was = before[name].verdict
-            kind = _kind(RANKS[row.verdict] - RANKS[was])
+            kind = "changed" if {was, row.verdict} <= BY_CHANCE else _kind(RANKS[row.verdict] - RANKS[was])
             yield Change(kind, name, f"{was} -> {row.verdict} ({row.level}): {row.observed or row.reason or row.says}")
     yield from (Change("vanished", name, f"was {row.verdict}") for name, row in before.items() if name not in after)
 

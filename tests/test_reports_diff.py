@@ -16,6 +16,8 @@ SHOWN, UNSHOWN = {"pass", "not-applicable"}, {"error", "not-run", "inconclusive"
 
 def kind(old: str, new: str) -> str | None:
     """The documented kind of a change of verdict."""
+    if old != new and {old, new} <= SHOWN | {"inconclusive"}:
+        return "changed"
     groups = [SHOWN, UNSHOWN, {"fail"}]
     was, now = (next(n for n, group in enumerate(groups) if verdict in group) for verdict in (old, new))
     return None if old == new else "worse" if now > was else "better" if now < was else "changed"

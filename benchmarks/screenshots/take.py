@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 
-from dialects import known
+from dialects import known, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,8 @@ def served(*faults: str) -> Iterator[str]:
 
 def judged(url: str, folder: Path, dialect: str = "openai", depth: str = "smoke") -> Path:
     """The folder of the report of a run."""
-    run = ["pytest", "--target", url, "--dialect", dialect, "--depth", depth, "--report", str(folder), "-q"]
+    asked = ["--dialect", dialect, "--model", load(dialect).models.example, "--depth", depth]
+    run = ["pytest", "--target", url, *asked, "--report", str(folder), "-q"]
     subprocess.run([sys.executable, "-m", *run], env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=False)
     return folder
 
