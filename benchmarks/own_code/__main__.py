@@ -34,6 +34,7 @@ MODULES = {
     "judge": ("test_core_judge",),
 }
 NEEDED = ("conformance", "dialects", "reports", "reference_server", "benchmarks", "tests", "pyproject.toml")
+UNTRIED = "not checked"
 KILLED = ("killed", "timeout", "caught by type check", "segfault")
 
 
@@ -43,16 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.time()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="conformance-own-code-"))
     _prepare(folder, options.modules or list(MODULES))
-    ran = _mutmut(folder, "run", "--max-children", str(options.processes))
-    fates = dict(_fates(_mutmut(folder, "results", "--all", "true").stdout))
-    if not fates:
+    ran = _mutmut(folder, "run", "--max-children", str(options.processes), seconds=options.minutes * 60)
+    found = dict(_fates(_mutmut(folder, "results", "--all", "true").stdout))
+    if not found:
         print(ran.stdout[-3000:], ran.stderr[-3000:], file=sys.stderr)
         return 1
+    fates = {name: fate for name, fate in found.items() if fate != UNTRIED}
     survivors = {name: _change(folder, name) for name, fate in fates.items() if fate not in KILLED}
     document = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.own_code", *sys.argv[1:]]),
         "seconds": round(time.time() - started),
+        "untried": len(found) - len(fates),
         "modules": _table(fates),
         "survivors": survivors,
     }
@@ -69,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.own_code", description=__doc__)
     parser.add_argument("modules", nargs="*", choices=[*MODULES, []], help="these only; default: all that decide")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="end then, with what was tried; again with --folder goes on"
+    )
     parser.add_argument("--folder", type=Path, help="work here; what was done there already is not done again")
     parser.add_argument("--json", type=Path, help="write what was found")
     return parser
@@ -95,11 +101,16 @@ def _prepare(folder: Path, modules: list[str]) -> None:
     (folder / "setup.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _mutmut(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _mutmut(folder: Path, *arguments: str, seconds: float | None = None) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(each for each in sys.path if each and Path(each) != ROOT)
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "mutmut", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    try:
+        return subprocess.run(
+            command, cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 0, "", "the time is over")
 
 
 def _fates(printed: str) -> list[tuple[str, str]]:

@@ -53,8 +53,8 @@ def own_code_part(found: Json) -> Iterator[str]:
     total = sum(sum(counts.values()) for counts in modules.values())
     killed = sum(counts.get("killed", 0) for counts in modules.values())
     yield (
-        f"`{found['command']}` ({found['when'][:10]}): mutmut changed the modules that decide in {total} ways; the tests that are about each\n"
-        f"module noticed {killed} ({killed / total:.1%}).\n"
+        f"`{found['command']}` ({found['when'][:10]}): mutmut changed modules that decide in {total} ways; the tests that are about each\n"
+        f"module noticed {killed} ({killed / total:.1%}). {found['untried']} more changes were not tried in the time that there was.\n"
     )
     yield "| Module | Changes | Noticed | Not noticed |\n|---|---|---|---|"
     for module, counts in modules.items():
