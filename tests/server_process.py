@@ -46,7 +46,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to end and wait for its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
 
 def body(dialect: str, **fields: Any) -> Json:  # noqa: ANN401 - any JSON value
@@ -70,7 +70,7 @@ def running(*options: str, **environment: str) -> Iterator[Server]:
     try:
         word, url = process.stdout.readline().split()
         assert word == "ready"
-        with httpx.Client(headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
+        with httpx.Client(headers={"authorization": f"Bearer {KEY}"}, timeout=120) as client:
             yield Server(url, process, client)
     finally:
         process.kill()

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
     reason="sglang is not installed: python -m reference_server.engine.sglang_cpu.setup --venv DIR makes an environment",
 )
 
-SOON = 20.0  # seconds; generous, since the machine may be busy
+SOON = 90.0  # seconds; generous, since the machine may be busy with anything
 SLOT_FREE_WITHIN = 1.0  # seconds from the close of a connection, on a machine that is not busy with something else
 PERSON: Json = {
     "type": "object",
@@ -260,7 +260,7 @@ def test_many_clients_that_leave_at_any_moment_leave_nothing_behind(server: Serv
     family = [server.process.pid, *children(server.process.pid)]
     asyncio.run(_leave_at_random(server, 50))  # whatever is loaded on demand is there afterwards
     assert until(lambda: is_idle(server))
-    tasks, before = load(server)["tasks"], sum(map(_resident, family))
+    tasks, before = load(server)["tasks"], [*map(_resident, family)]
 
     ended = asyncio.run(_leave_at_random(server, 200))
 
@@ -268,9 +268,10 @@ def test_many_clients_that_leave_at_any_moment_leave_nothing_behind(server: Serv
     assert ended["left"] > 30
     assert until(lambda: is_idle(server))
     assert until(lambda: load(server)["tasks"] <= tasks)
-    grown = sum(map(_resident, family)) - before
+    grown = [now - then for now, then in zip(map(_resident, family), before, strict=True)]
     print(f"{ended}; tasks {tasks} before and {load(server)['tasks']} after; memory grew by {grown} KiB")  # noqa: T201 - shown with -s
-    assert grown < 50_000
+    assert grown[0] < 30_000  # the server itself
+    assert sum(grown) < 200_000  # SGLang's scheduler takes the memory of its cache only when it fills
     assert server.post("openai", max_tokens=4).status_code == 200
 
 
@@ -346,7 +347,7 @@ def test_sigterm_under_load_ends_streams_by_the_rule_and_leaves_no_process(model
 
         assert server.stop() == 0
         for client in clients:
-            client.join(30)
+            client.join(SOON)
 
         assert len(streams) == 8
         for stream in streams:
@@ -377,7 +378,7 @@ def test_a_process_of_sglang_that_dies_makes_every_dialect_say_unavailable(model
         assert len(schedulers) == replicas
 
         os.kill(schedulers[-1], signal.SIGKILL)
-        client.join(30)
+        client.join(SOON)
 
         assert "has died" in json.loads(events(streams[0])[-1])["error"]["message"]
         for dialect in NAMES:
