@@ -32,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--number", type=int, default=20)
-    parser.add_argument("--engine-arg", action="append", default=["context_length=2048"], metavar="KEY=VALUE")
+    parser.add_argument("--engine-arg", action="append", default=["context_length=4096"], metavar="KEY=VALUE")
     options = parser.parse_args()
     given = [part for each in options.engine_arg for part in ("--engine-arg", each)]
     server = Server("--engine", "sglang", "--model", options.model, *given)
