@@ -7,6 +7,8 @@ one, no variation changed a verdict and nothing of ours failed; 1 otherwise.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import resource
@@ -24,7 +26,7 @@ from reference_server.faults import FAULTS
 from reference_server.vary import VARIATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from benchmarks.matrix.jobs import Outcome
     from benchmarks.matrix.kill import Cell
@@ -39,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.time()
     faults = [] if options.vary and not options.fault else options.fault or list(FAULTS.all)
     names = options.dialect or dialects.known()
-    matrix = list(kill.cells(_shown(run_all(kill.jobs(faults, names, quick=options.quick), options.processes))))
+    due = started + 60 * options.minutes
+    outcomes = _shown(run_all(kill.jobs(faults, names, quick=options.quick), options.processes))
+    matrix = list(itertools.takewhile(lambda _: time.time() < due, kill.cells(outcomes)))
+    outcomes.close()
     varied = [] if options.fault else _variations(options.vary or list(VARIATIONS.all), names, options.processes)
     document = _document(matrix, varied, time.time() - started)
     if options.json:
@@ -54,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dialect", action="append", choices=dialects.known())
     parser.add_argument("--vary", action="append", help="these variations only, and no faults")
     parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end the faults then, with what was judged")
     parser.add_argument("--json", type=Path, help="write what was found")
     parser.add_argument(
         "--quick", action="store_true", help="without the checks of every field's values, where they say nothing"
@@ -62,11 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shown(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+def _shown(outcomes: Generator[Outcome]) -> Generator[Outcome]:
     """Pass outcomes on, with a sign of life."""
-    for outcome in outcomes:
-        print(".", end="", file=sys.stderr, flush=True)
-        yield outcome
+    with contextlib.closing(outcomes):
+        for outcome in outcomes:
+            print(".", end="", file=sys.stderr, flush=True)
+            yield outcome
     print(file=sys.stderr)
 
 

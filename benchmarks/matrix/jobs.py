@@ -15,7 +15,7 @@ from benchmarks.matrix.server import Server
 from benchmarks.matrix.suite import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from reports.model import Report
 
@@ -57,11 +57,13 @@ class Outcome:
         return frozenset(check for check, verdict in self.verdicts.items() if verdict in verdicts)
 
 
-def run_all(jobs: Sequence[Job], processes: int = 2) -> Iterator[Outcome]:
-    """The outcomes in the order of the jobs."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+def run_all(jobs: Sequence[Job], processes: int = 2) -> Generator[Outcome]:
+    """The outcomes in the order of the jobs; what is not begun when nobody asks any more is left."""
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    try:
         yield from pool.map(_run, jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run(job: Job) -> Outcome:
