@@ -22,7 +22,7 @@ PATIENCE = b"\nwriting the report of what ran; Ctrl-C once more leaves it unwrit
 
 
 class Interruption:
-    """What SIGINT does in a run; `given_back` puts back what was there before."""
+    """What SIGINT does in a run; `given_back` puts back what was there before, unless the run was interrupted: it is ending."""
 
     def __init__(self, results: Results) -> None:
         self.results, self.times = results, 0
@@ -44,6 +44,6 @@ class Interruption:
         signal.raise_signal(number)
 
     def given_back(self) -> None:
-        """Leave SIGINT as it was found."""
-        if self.ours:
+        """Leave SIGINT as it was found. After an interruption another Ctrl-C may still come, and must not change the exit code."""
+        if self.ours and not self.times:
             signal.signal(signal.SIGINT, self.before)
