@@ -102,6 +102,7 @@ def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) 
         "seconds": round(seconds),
         "processor_seconds": round(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])),
         "faults": len({cell.fault for cell in matrix}),
+        "in_all": len(FAULTS.all),
         "runs": len(matrix),
         "applies": len(hit),
         "detected": sum(bool(cell.declared <= cell.red) for cell in hit),
