@@ -68,8 +68,8 @@ def pytest_options() -> list[tuple[str, dict[str, Any]]]:
 
 
 def locust_options() -> list[tuple[str, dict[str, Any]]]:
-    """The same of the locustfile, read from its source: importing it would patch this process's sockets."""
-    tree = ast.parse((ROOT / "loadtest" / "locustfile.py").read_text(encoding="utf-8"))
+    """The same of the locustfile, read from the source."""
+    tree = ast.parse((ROOT / "loadtest" / "options.py").read_text(encoding="utf-8"))
     return [
         (ast.literal_eval(call.args[0]), {str(k.arg): _literal(k.value) for k in call.keywords})
         for call in ast.walk(tree)
