@@ -212,8 +212,9 @@ def test_the_terminal_counts_every_chapter_and_shows_every_failure(one: Report) 
 
     assert dict(verdicts(one)) == {verdict: int(n) for verdict, n in numbers.items() if n != "."}
     failed = [requirement.level for requirement in one.requirements if requirement.verdict == "fail"]
-    assert len([level for level in failed if level != "MAY"]) == len(re.findall(r"^FAIL ", text, re.MULTILINE))
-    assert failed.count("MAY") == len(re.findall(r"^  option not taken: ", text, re.MULTILINE))
+    blocks = min(50, len([level for level in failed if level != "MAY"]))
+    assert blocks == len(re.findall(r"^FAIL ", text, re.MULTILINE))
+    assert min(50, failed.count("MAY")) == len(re.findall(r"^  option not taken: ", text, re.MULTILINE))
 
 
 def test_a_terminal_block_says_what_to_do() -> None:
