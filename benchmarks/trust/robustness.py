@@ -24,7 +24,7 @@ NEWEST = Path(__file__).with_name("matrix.json")
 BEFORE = "\n## Other testers"
 LEARNT = (
     "An event over the limit was discarded or not by how its bytes were split, and a comment over it took the next event along.",
-    "Adding each piece of a call to what was there, and looking for the name that stands twice, took hours in an answer of 16 MiB.",
+    "Adding each piece of a call to what was there, and looking for the name that stands twice, took time in the square.",
     "A body in a million pieces of one byte was read to its end; 200,000 pieces are the limit now.",
 )
 LEARNT_OF_CODE = (
@@ -90,7 +90,7 @@ def bytes_part(found: Json) -> Iterator[str]:
     )
     yield (
         "`python -m benchmarks.streams.guided` holds the same invariants led by coverage (atheris), `python -m benchmarks.streams.large` reads\n"
-        "two dozen answers of 16 MiB of one thing over and over, and `tests/test_matrix_hostile.py` judges targets that flood, trickle, bomb or\n"
+        "two dozen answers of one thing over and over, up to 16 MiB, and `tests/test_matrix_hostile.py` judges targets that flood, trickle, bomb or\n"
         "lie over real sockets. What this taught:\n"
     )
     yield "\n".join(f"- {line}" for line in LEARNT) + "\n"
