@@ -13,7 +13,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Framing", "FramingError", "HeadParser", "lead_of"]
 
@@ -87,7 +87,7 @@ class Framing:
         """Whether the next byte begins a chunk."""
         return self.mode == "chunk" and not self._buffer
 
-    def feed_all(self, pieces: list[bytes | int]) -> list[bytes]:
+    def feed_all(self, pieces: Sequence[bytes | int]) -> list[bytes]:
         """`feed` for many pieces. A piece that is one whole chunk of a length seen before is only cut.
 
         A number stands for a whole chunk that was recognised as it came, and gives nothing.

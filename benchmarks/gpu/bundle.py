@@ -7,7 +7,11 @@ from __future__ import annotations
 
 PYTHON = "3.12"
 # pip takes no platform for another that is newer, so each glibc up to the machine's stands here.
-PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)), "manylinux2014_x86_64", "manylinux2010_x86_64")
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)),
+    "manylinux2014_x86_64",
+    "manylinux2010_x86_64",
+)
 PART = 60 * 1024 * 1024  # bytes of one piece; a limit of 64 MiB a transfer is common
 WHEELS = (
     "sglang==0.5.16",
