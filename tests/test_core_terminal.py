@@ -165,6 +165,7 @@ def test_a_second_ctrl_c_still_leaves_a_report_that_says_so(
     server.handler = stuck
     run = watched(tmp_path, "--target", server.url, "--dialect", folder, act=twice)
 
-    assert run.code == 2, run.out
+    ended = -signal.SIGINT  # where the second one came when all was said and the interpreter was on its way out
+    assert run.code in (2, ended), run.out
     assert (run.report.complete, run.report.reason) == (False, "interrupted")
     assert KEY not in run.out
