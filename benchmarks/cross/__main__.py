@@ -23,6 +23,7 @@ from dialects import known, load
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "CHAT_API_KEY": "cross-benchmark-key-0123456789"}
+ENOUGH = "4000"  # where two documents differ much, the failures of a run are many, and each is sent again
 Json = dict[str, Any]
 CANNOT_JUDGE = 2
 
@@ -73,6 +74,8 @@ def _judged(url: str, served: str, judged: str, depth: str) -> Json:
             *where,
             "--depth",
             depth,
+            "--max-requests",
+            ENOUGH,
             "--report",
             folder,
             "-q",
