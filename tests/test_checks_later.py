@@ -324,6 +324,25 @@ def test_the_burst_is_bounded_by_the_advertised_limit() -> None:
         assert len(service.asked) == 5
 
 
+def test_a_wait_of_five_thousand_digits_is_a_whole_number() -> None:
+    endless = Alter(refuse=keeps, headers=lambda _: {"retry-after": "9" * 5000})
+
+    judge("limits.retry-after-seconds", endless)
+    judge("limits.window", endless)
+
+
+def test_counts_of_five_thousand_digits_are_judged() -> None:
+    with pytest.raises(Mismatch, match="of at most 60"):
+        judge("limits.headers", header("x-ratelimit-remaining-tokens", "9" * 5000))
+
+
+def test_a_limited_key_that_is_the_run_s_own_shows_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATER_LIMITED_KEY", "the-valid-key")
+
+    with pytest.raises(Untested, match="own key"):
+        judge("limits.window", HONEST)
+
+
 class Turnstile:
     """Refuses the limited key after three requests for a second, or for good."""
 
