@@ -37,6 +37,8 @@ SHORT = 48
 ENDING = b"\r\n\r\n"
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 Taste = Callable[[bytes], "Shape | None"]
+# Of chunks of one length: how they open and close, where their text begins and ends.
+Alike = tuple[bytes, bytes, int, int]
 LESSONS = 5
 
 
@@ -57,9 +59,7 @@ class Connection:
         self.connect_ms: float | None = None
         self.careful = True
         self.reads = Reads()
-        self.openings: dict[int, bytes] = {}
-        self.closing = b""
-        self.after = 0
+        self.alike: dict[int, Alike] = {}
         self.lessons = 0
         self._shape: Shape | None = None
         self._taste: Taste | None = None
@@ -87,7 +87,8 @@ class Connection:
     def begin(self, done: Callable[[Response], None], taste: Taste | None = None) -> None:
         """Expect one response. With `taste` chunks that differ in their text alone are recognised as they come, and not kept."""
         self._done = done
-        self._taste, self._shape, self.openings = taste, None, {}
+        self._taste, self._shape = taste, None
+        self.alike.clear()
         self.lessons = 0 if taste is None else LESSONS
         self.reads.taken()
         self._bodies = []
@@ -118,22 +119,28 @@ class Connection:
         if not isinstance(error, (BlockingIOError, InterruptedError)):
             self._end(("reset", str(error)))
 
-    def learn(self, data: bytes) -> bytes | None:
-        """How a chunk of this length begins if it is like those before; called while lessons are left and that is not known."""
+    def learn(self, data: bytes) -> Alike | None:
+        """What a chunk of this length has if it is like those before; called while lessons are left and that is not known."""
         lead = lead_of(data)
         if lead is None or self._taste is None:
             self.lessons -= 1
             return None
         if self._shape is not None:
-            opening = self.openings[len(data)] = lead + self._shape[0]
-            return opening
+            return self._expect(lead, data)
         self.lessons -= 1
-        shape = self._shape = self._taste(data[len(lead) : -2])
-        if shape is not None:
-            self.closing = shape[1] + data[-2:]
-            self.after = len(self.closing)
-            self.openings[len(data)] = lead + shape[0]
+        self._shape = self._taste(data[len(lead) : -2])
+        self._expect(lead, data)
         return None  # the chunk that taught is kept: it may be the first of its kind
+
+    def _expect(self, lead: bytes, data: bytes) -> Alike | None:
+        if self._shape is None:
+            return None
+        opening, closing = lead + self._shape[0], self._shape[1] + data[-2:]
+        begin, end = len(opening), len(data) - len(closing)
+        if begin >= end:
+            return None
+        alike = self.alike[len(data)] = (opening, closing, begin, end)
+        return alike
 
     def give_up(self, kind: str, message: str) -> None:
         """End the exchange under way from our side."""

@@ -25,6 +25,7 @@ LEADS = 4096
 NO_BODY = {204, 304}
 FINAL = 200
 LINE_END = b"\r\n"
+MORE = -1
 
 
 class FramingError(ValueError):
@@ -75,7 +76,7 @@ class Framing:
         self.leads = {} if leads is None else leads
         self._buffer = b""
         self._left = 0
-        self._step = self._head
+        self._step: Callable[[bytes, int, list[bytes]], int] = self._head
         self.mode = "head"
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -114,18 +115,20 @@ class Framing:
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes in this piece. Raises FramingError."""
-        whole = self.mode == "chunk" and not self._buffer
-        self._buffer += data
-        parts = []
-        while self._buffer and not self.complete:
-            part = self._step()
-            if part is None:
+        whole = self.between_chunks
+        buffer = self._buffer + data if self._buffer else data
+        parts: list[bytes] = []
+        at, size = 0, len(buffer)
+        while at < size and not self.complete:
+            after = self._step(buffer, at, parts)
+            if after < 0:
                 break
-            parts.append(part)
+            at = after
+        self._buffer = buffer[at:]
         if self.complete and self._buffer:
             raise FramingError("bytes after the end of the answer")
         body = b"".join(parts)
-        if whole and self.mode == "chunk" and not self._buffer and len(self.leads) < LEADS:
+        if whole and self.between_chunks and len(self.leads) < LEADS:
             self._learn(data, len(body))
         return body
 
@@ -141,15 +144,19 @@ class Framing:
             self.complete = True
         return self.complete
 
-    def _head(self) -> bytes | None:
-        end = self._buffer.find(b"\r\n\r\n")
+    # Each step takes what it can of the buffer from a place on, appends body bytes to the parts, and gives the place after
+    # it; -1 where it needs more bytes.
+
+    def _head(self, buffer: bytes, at: int, _parts: list[bytes]) -> int:
+        end = buffer.find(b"\r\n\r\n", at)
         if end < 0:
-            if len(self._buffer) > HEAD_LIMIT:
+            begin = buffer[at : at + 9]
+            if len(buffer) - at > HEAD_LIMIT:
                 raise FramingError(f"a head of more than {HEAD_LIMIT} bytes")
-            if not b"HTTP/1.1 ".startswith(self._buffer[:9]) and not b"HTTP/1.0 ".startswith(self._buffer[:9]):
-                raise FramingError(f"no HTTP/1.1 response: {self._buffer[:20]!r}")
-            return None
-        head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
+            if not b"HTTP/1.1 ".startswith(begin) and not b"HTTP/1.0 ".startswith(begin):
+                raise FramingError(f"no HTTP/1.1 response: {buffer[at : at + 20]!r}")
+            return MORE
+        head = buffer[at : end + 4]
         parser = self._new_parser()
         try:
             parser.feed(head)
@@ -158,7 +165,7 @@ class Framing:
         self.status, self.headers = parser.status, parser.headers
         if self.status >= FINAL:
             self._begin_body(old=head.startswith(b"HTTP/1.0"))
-        return b""
+        return end + 4
 
     def _begin_body(self, *, old: bool) -> None:
         connection = self.headers.get("connection", "").lower()
@@ -176,63 +183,68 @@ class Framing:
         else:
             self.mode, self._step, self.closing = "until_eof", self._rest, True
 
-    def _counted(self) -> bytes:
-        part, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
-        self._left -= len(part)
+    def _counted(self, buffer: bytes, at: int, parts: list[bytes]) -> int:
+        at = self._take(buffer, at, parts)
         self.complete = self._left == 0
-        return part
+        return at
 
-    def _rest(self) -> bytes:
-        part, self._buffer = self._buffer, b""
-        return part
+    def _take(self, buffer: bytes, at: int, parts: list[bytes]) -> int:
+        part = buffer[at : at + self._left]
+        parts.append(part)
+        self._left -= len(part)
+        return at + len(part)
 
-    def _chunk(self) -> bytes | None:
-        line = self._line()
-        if line is None:
-            return None
-        size = self._size(line)
+    def _rest(self, buffer: bytes, at: int, parts: list[bytes]) -> int:
+        parts.append(buffer[at:])
+        return len(buffer)
+
+    def _chunk(self, buffer: bytes, at: int, parts: list[bytes]) -> int:
+        end = _line_end(buffer, at)
+        if end < 0:
+            return MORE
+        size = _size(buffer[at:end])
+        begin, stop = end + 2, end + 2 + size
         if size == 0:
             self.mode, self._step = "trailer", self._trailer
-            return b""
+            return begin
+        if buffer[stop : stop + 2] == LINE_END:  # the whole chunk is there
+            parts.append(buffer[begin:stop])
+            return stop + 2
         self.mode, self._step, self._left = "chunk_data", self._chunk_data, size
-        return b""
+        return begin
 
-    def _size(self, line: bytes) -> int:
-        digits = line.partition(b";")[0].rstrip(b" \t")
-        if not SIZE_LINE(digits):
-            raise FramingError(f"a chunk size is {line[:20]!r}")
-        return int(digits, 16)
-
-    def _chunk_data(self) -> bytes:
-        part, self._buffer = self._buffer[: self._left], self._buffer[self._left :]
-        self._left -= len(part)
+    def _chunk_data(self, buffer: bytes, at: int, parts: list[bytes]) -> int:
+        at = self._take(buffer, at, parts)
         if not self._left:
             self.mode, self._step = "chunk_end", self._chunk_end
-        return part
+        return at
 
-    def _chunk_end(self) -> bytes | None:
-        if len(self._buffer) < len(LINE_END):
-            if self._buffer != b"\r":
-                raise FramingError(f"a chunk is followed by {self._buffer!r}")
-            return None
-        if self._buffer[:2] != b"\r\n":
-            raise FramingError(f"a chunk is followed by {self._buffer[:2]!r}")
-        self._buffer = self._buffer[2:]
+    def _chunk_end(self, buffer: bytes, at: int, _parts: list[bytes]) -> int:
+        found = buffer[at : at + 2]
+        if found == LINE_END[:1]:
+            return MORE
+        if found != LINE_END:
+            raise FramingError(f"a chunk is followed by {found!r}")
         self.mode, self._step = "chunk", self._chunk
-        return b""
+        return at + 2
 
-    def _trailer(self) -> bytes | None:
-        line = self._line()
-        if line is None:
-            return None
-        self.complete = not line
-        return b""
-
-    def _line(self) -> bytes | None:
-        end = self._buffer.find(b"\r\n")
+    def _trailer(self, buffer: bytes, at: int, _parts: list[bytes]) -> int:
+        end = _line_end(buffer, at)
         if end < 0:
-            if len(self._buffer) > LINE_LIMIT:
-                raise FramingError(f"a line of more than {LINE_LIMIT} bytes in the chunked framing")
-            return None
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
-        return line
+            return MORE
+        self.complete = end == at
+        return end + 2
+
+
+def _line_end(buffer: bytes, at: int) -> int:
+    end = buffer.find(LINE_END, at)
+    if end < 0 and len(buffer) - at > LINE_LIMIT:
+        raise FramingError(f"a line of more than {LINE_LIMIT} bytes in the chunked framing")
+    return end
+
+
+def _size(line: bytes) -> int:
+    digits = line if SIZE_LINE(line) else line.partition(b";")[0].rstrip(b" \t")
+    if not SIZE_LINE(digits):
+        raise FramingError(f"a chunk size is {line[:20]!r}")
+    return int(digits, 16)

@@ -19,12 +19,12 @@ from gevent import monkey
 
 from loadtest.clock import ANCILLARY_BYTES
 from loadtest.connection import BUFFER, ENDING, NO_STAMP, SHORT, Busy
-from loadtest.shape import PLAIN_ASCII
+from loadtest.shape import NOT_PLAIN_ASCII
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loadtest.connection import Connection
+    from loadtest.connection import Alike, Connection
     from loadtest.response import Look
 
 __all__ = ["Reader"]
@@ -52,7 +52,7 @@ class Reader:
         self.napping = True
         self.chore: Callable[[], bool] = lambda: False
         self.next_due: Callable[[], int] = lambda: 1 << 62
-        self._plain: dict[int, tuple[Any, Any, Any, Any, Connection]] = {}
+        self._plain: dict[int, tuple[Any, Any, Any, Any, dict[int, Alike], Connection]] = {}
         self._others: dict[int, Callable[..., None]] = {}
         self._epoll = EPOLL()
         loop = gevent.get_hub().loop
@@ -66,7 +66,7 @@ class Reader:
         fd, reads = connection.fileno(), connection.reads
         if bulk:
             appends = (reads.stamps.append, reads.looks.append, reads.data.append)
-            self._plain[fd] = (connection.recvmsg, *appends, connection)
+            self._plain[fd] = (connection.recvmsg, *appends, connection.alike, connection)
         else:
             self._others[fd] = connection.on_readable
         self._epoll.register(fd, CHANGES)
@@ -121,7 +121,7 @@ class Reader:
                 if other is not None:
                     other(to_the_end=events != READABLE)
                 continue
-            receive, stamp, seen, got, connection = entry
+            receive, stamp, seen, got, known, connection = entry
             try:
                 data, ancillary, _, _ = receive(BUFFER, ANCILLARY_BYTES)
             except OSError as error:
@@ -129,21 +129,20 @@ class Reader:
                 continue
             stamp(ancillary[0][2] if ancillary else NO_STAMP)
             seen(look)
-            size = len(data)
-            opening = connection.openings.get(size)
-            if opening is None and connection.lessons:
-                opening = connection.learn(data)
-            if opening is not None and data.startswith(opening) and data.endswith(connection.closing):
-                begin, end = len(opening), size - connection.after
-                if PLAIN_ASCII(data, begin, end):
+            alike = known.get(len(data))
+            if alike is None and connection.lessons:
+                alike = connection.learn(data)
+            if alike is not None:
+                opening, closing, begin, end = alike
+                if data.startswith(opening) and data.endswith(closing) and not NOT_PLAIN_ASCII(data, begin, end):
                     got(end - begin)
                     if events != READABLE:
                         connection.on_readable(to_the_end=True)
                     continue
             got(data)
-            if connection.careful or data[-4:] == ENDING or size < SHORT:
+            if connection.careful or data[-4:] == ENDING or len(data) < SHORT:
                 connection.progress(data)
-            if (size == BUFFER or events != READABLE) and data and not connection.dead:
+            if (len(data) == BUFFER or events != READABLE) and data and not connection.dead:
                 connection.on_readable(to_the_end=True)
 
     def _ready(self) -> None:

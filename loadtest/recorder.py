@@ -105,7 +105,7 @@ class Recorder:
         for start in range(0, len(response.reads), SLICE):
             came = response.feed(analysis, start, min(start + SLICE, len(response.reads)))
             self.tally.histogram("lag_read").add(came.lags)
-            self.tally.histogram("lag_busy").record(max(came.busy) // 1000)
+            self.tally.histogram("lag_busy").record(came.busy // 1000)
             if breathe is not None:
                 breathe()
         outcome = analysis.finish(response.fault, response.framing.headers.get("retry-after"))

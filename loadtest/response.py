@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from loadtest.framing import FramingError
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Fault", "Look", "Reads", "Response"]
 
-TIMESPEC_BYTES = 16
+TIMESPEC = struct.Struct("qq")
+WORKED = itemgetter(1)
 Fault = tuple[str, str]
 Look = list[int]
 
@@ -58,11 +60,11 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Some reads: ns of the wall clock, how long the loop had worked before (ns), how many us after its stamp each was seen."""
+    """Some reads: when each came (ns of the wall clock) and how many us after that it was seen; the longest work before one (ns)."""
 
     stamps: list[int]
-    busy: list[int]
     lags: list[int]
+    busy: int
 
 
 @dataclass(slots=True)
@@ -83,13 +85,12 @@ class Response:
         """
         looks = self.reads.looks[start:end]
         packed = b"".join(self.reads.stamps[start:end])
-        if len(packed) != TIMESPEC_BYTES * len(looks):
+        busy = max(map(WORKED, looks))
+        if len(packed) != TIMESPEC.size * len(looks):
             self.stamped = False
-            return Columns([look[0] for look in looks], [look[1] for look in looks], [])
-        words = struct.unpack(f"{2 * len(looks)}q", packed)
-        stamps = [second * 1_000_000_000 + ns for second, ns in zip(words[::2], words[1::2], strict=True)]
-        lags = [(look[0] - at) // 1000 for look, at in zip(looks, stamps, strict=True)]
-        return Columns(stamps, [look[1] for look in looks], lags)
+            return Columns([look[0] for look in looks], [], busy)
+        stamps = [second * 1_000_000_000 + ns for second, ns in TIMESPEC.iter_unpack(packed)]
+        return Columns(stamps, [(look[0] - at) // 1000 for look, at in zip(looks, stamps, strict=True)], busy)
 
     def feed(self, analysis: Analysis, start: int, end: int) -> Columns:
         """Give the analysis reads start..end; most are alike and need no parser, the others go through it. When they came."""
@@ -107,9 +108,9 @@ class Response:
             while (place := place + 1) < min(len(self.bodies), end) and not isinstance(data[place], int):
                 bodies.append(self.body(place))
             if first == 0:
-                analysis.begin(came.stamps[0], self.framing.status, self.framing.headers)
-            span = slice(first - start, place - start)
-            analysis.feed(list(zip(came.stamps[span], came.busy[span], bodies, strict=True)))
+                analysis.begin(came.stamps[0], self.framing.status, self.framing.headers, self.shape)
+            busy = map(WORKED, self.reads.looks[first:place])
+            analysis.feed(list(zip(came.stamps[first - start : place - start], busy, bodies, strict=True)))
             if place >= len(self.bodies) and self.framing.between_chunks:
                 alike = analysis.skim(data, place, end, self.framing.leads)
                 analysis.alike(came.stamps[place - start : alike - start])

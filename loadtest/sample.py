@@ -122,13 +122,15 @@ class Analysis:
     _whole: list[bytes] = field(default_factory=list)
     _decoder: Decoder = field(default_factory=Decoder)
     _shape: Shape = NO_SHAPE
+    _known: Shape | None = None
     _openings: dict[int, bytes] = field(default_factory=dict)
     _tries: int = 0
 
-    def begin(self, at: int, status: int, headers: Mapping[str, str]) -> None:
-        """The response's head: when its first byte came, its status, its headers in lower case."""
+    def begin(self, at: int, status: int, headers: Mapping[str, str], shape: Shape | None = None) -> None:
+        """The response's head: when its first byte came, its status, its headers in lower case; a shape proven as it came."""
         self.firsts["first_byte"] = at
         self.status = status or None
+        self._known = shape
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.attempt.streamed and 0 < status < REDIRECTION and kind != "text/event-stream":
             self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
@@ -167,7 +169,7 @@ class Analysis:
     def adopt(self, shape: Shape | None) -> None:
         """Somebody has proven this shape, on a chunk that was fed."""
         if shape is not None and not self.done:
-            self._shape, self._tries = shape, SHAPE_TRIES
+            self._shape = shape
 
     def skim(self, pieces: Sequence[bytes | int], start: int, stop: int, leads: Mapping[int, bytes]) -> int:
         """Take pieces of the chunked framing from `start` on while each is one whole chunk of the shape already proven.
@@ -249,10 +251,16 @@ class Analysis:
             kind, text = self._event(data, at)
             if kind and alone and len(events) == 1 and text and self._tries < SHAPE_TRIES:
                 self._tries += 1
-                self._shape = shape_of(piece, kind, text) or self._shape
+                self._shape = self._shape_of(piece, kind, text) or self._shape
                 self._openings = {}
             if kind:
                 self.outputs.append(at)
+
+    def _shape_of(self, piece: bytes, key: str, text: str) -> Shape | None:
+        known, self._known = self._known, None
+        if known is not None and piece.startswith(known[0]) and piece.endswith(known[1]):
+            return known
+        return shape_of(piece, key, text)
 
     def _share(self, before: int, at: int, busy: int) -> None:
         """Several output events in one read: a burst of the server, or writes that met in a busy generator."""

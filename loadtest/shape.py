@@ -6,13 +6,15 @@ import re
 
 import orjson
 
-__all__ = ["NO_SHAPE", "PLAIN_ASCII", "PLAIN_TEXT", "Shape", "shape_of"]
+__all__ = ["NOT_PLAIN_ASCII", "NO_SHAPE", "PLAIN_ASCII", "PLAIN_TEXT", "Shape", "shape_of"]
 
 PROBE = "probe-7c1e"
 Shape = tuple[bytes, bytes, int, int]  # what comes before the text, what after it, and how long they are
 NO_SHAPE: Shape = (b"\0", b"\0", 1, 1)
 PLAIN_TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
 PLAIN_ASCII = re.compile(rb'[^"\\\x00-\x1f\x80-\xff]+').fullmatch
+# The same the other way round: cheaper where it finds nothing.
+NOT_PLAIN_ASCII = re.compile(rb'["\\\x00-\x1f\x80-\xff]').search
 
 
 def shape_of(piece: bytes, key: str, text: str) -> Shape | None:
