@@ -1,8 +1,9 @@
 """Runs checks and oracles and keeps what they found: one Judge a process.
 
-A failed check is run again from scratch before it counts, and once more where the second run does not fail; an oracle's
-finding is confirmed by sending the same request again, or by `OFTEN` findings in a run: a fault of every third answer
-never shows on the repetition, and is felt all the same. What was seen less is reported as inconclusive, with the count.
+A failed check is run again from scratch before it counts, and once more where the second run passes; runs from which
+nothing follows, for a model is weak, are made up for, four in all. An oracle's finding is confirmed by sending the same
+request again, or by `OFTEN` findings in a run: a fault of every third answer never shows on the repetition, and is felt all
+the same. What was seen less is reported as inconclusive, with the count.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["Judge", "Oracle", "Violation"]
 
 EVIDENCE = 3
 CONFIRMATIONS = 3
-RERUNS = 2
+RERUNS, MOST_RERUNS = 2, 4
 OFTEN = 3
 PATIENCE = 5.0
 ABSURD = 10**8
@@ -94,14 +95,15 @@ class Judge:
         return outcome
 
     def _rerun(self, first: Outcome, function: Callable[[], Any], docstring: str) -> Outcome:
-        """The failure of one of the next runs, or that there was none."""
-        tries = 0
-        for _ in range(RERUNS):
+        """The failure of one of the next runs, or that there was none; a run from which nothing follows is made up for."""
+        tries = sound = 0
+        while sound < RERUNS and tries < MOST_RERUNS:
             self.memo.clear()
             outcome = self._attempt(function, docstring)
             if outcome.verdict == "not-run":
                 break
             tries += 1
+            sound += outcome.verdict == "pass"
             if outcome.verdict == "fail":
                 if tries > 1:
                     outcome.reason = f"in 2 of {tries + 1} runs: {outcome.reason}"

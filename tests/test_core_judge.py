@@ -111,6 +111,30 @@ def test_a_check_that_fails_in_two_of_three_runs_fails_and_says_so(court: Court)
     assert outcome.evidence == ["x3"]
 
 
+def test_a_run_from_which_nothing_follows_is_made_up_for(court: Court) -> None:
+    verdicts = iter([Mismatch("yes", "no"), Inconclusive("cut"), Inconclusive("cut"), Mismatch("yes", "no")])
+
+    def check() -> None:
+        raise next(verdicts)
+
+    outcome = court.check(check)
+
+    assert outcome.verdict == "fail"
+    assert outcome.reason == "in 2 of 4 runs: expected yes; came no"
+
+
+def test_runs_from_which_nothing_follows_end(court: Court) -> None:
+    verdicts = iter([Mismatch("yes", "no"), *[Inconclusive("cut")] * 4])
+
+    def check() -> None:
+        raise next(verdicts)
+
+    outcome = court.check(check)
+
+    assert outcome.verdict == "inconclusive"
+    assert (outcome.reason or "").startswith("transient: seen once, not on 4 repetitions: ")
+
+
 def test_a_second_run_starts_from_scratch_without_remembered_answers(court: Court) -> None:
     court.server.handler = answers(response("no", 500), as_json(ANSWER))
 
