@@ -47,7 +47,7 @@ class Chat:
     @cached_property
     def patience(self) -> Patience:
         """How a limit of the run's own key is waited for."""
-        return Patience(self.client.pause)
+        return Patience(self.client.pause, lambda: self.post(self.body(), patient=False))
 
     @property
     def path(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 import dialects
 from conformance.chat import Chat
-from conformance.patience import HOPES, LONGEST, Patience
+from conformance.patience import HOPES, LONGEST, LimitSpent, Patience
 from conformance.profile import Profile
 from conformance.target import Target
 from conformance.verdict import Inconclusive
@@ -36,10 +36,14 @@ def asking(*answers: Exchange) -> Callable[[], Exchange]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
+def patient(waits: list[float], witness: int = 429) -> Patience:
+    return Patience(waits.append, lambda: exchange(witness))
+
+
 def test_a_refusal_for_haste_is_waited_for_as_long_as_it_says() -> None:
     waits: list[float] = []
 
-    served = Patience(waits.append).served(asking(exchange(429, retry_after="7"), exchange(200)))
+    served = patient(waits).served(asking(exchange(429, retry_after="7"), exchange(200)))
 
     assert (served.status, waits) == (200, [7.0])
 
@@ -47,7 +51,7 @@ def test_a_refusal_for_haste_is_waited_for_as_long_as_it_says() -> None:
 def test_without_a_word_of_how_long_the_waits_grow() -> None:
     waits: list[float] = []
 
-    Patience(waits.append).served(asking(*[exchange(429)] * 4, exchange(200)))
+    patient(waits).served(asking(*[exchange(429)] * 4, exchange(200)))
 
     assert waits == [1.0, 2.0, 4.0, 8.0]
 
@@ -56,19 +60,35 @@ def test_a_wait_of_an_hour_is_not_begun() -> None:
     waits: list[float] = []
 
     with pytest.raises(Inconclusive, match="429, Retry-After: 3600"):
-        Patience(waits.append).served(asking(exchange(429, retry_after="3600")))
+        patient(waits).served(asking(exchange(429, retry_after="3600")))
     assert waits == []
 
 
 def test_what_is_refused_for_good_is_waited_for_a_few_times_only() -> None:
     waits: list[float] = []
-    patience = Patience(waits.append)
+    patience = patient(waits)
 
-    for _ in range(HOPES + 5):
+    for _ in range(HOPES):
         with pytest.raises(Inconclusive):
             patience.served(asking(exchange(429)))
-
+    for _ in range(3):
+        with pytest.raises(LimitSpent, match="give a key"):
+            patience.served(asking(exchange(429)))
+    assert patience.served(asking(exchange(200))).status == 200
     assert sum(waits) <= HOPES * LONGEST
+
+
+def test_what_alone_is_refused_was_not_refused_for_haste() -> None:
+    waits: list[float] = []
+    patience = patient(waits, witness=200)
+
+    assert patience.served(asking(exchange(429))).status == 429
+    assert sum(waits) > LONGEST / 2
+
+
+def test_a_large_request_that_must_wait_long_proves_nothing() -> None:
+    with pytest.raises(Inconclusive):
+        patient([], witness=200).served(asking(exchange(429, retry_after="3600")))
 
 
 class Slow:
