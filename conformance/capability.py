@@ -9,10 +9,10 @@ from conformance.verdict import Inconclusive, Untested
 
 if TYPE_CHECKING:
     from conformance.chat import Chat
-    from conformance.reply import Reply
+    from conformance.reply import Choice, Reply
     from conformance.wire.exchange import Exchange
 
-__all__ = ["honoured", "lever_model"]
+__all__ = ["excused", "honoured", "lever_model"]
 
 
 def honoured(chat: Chat, exchange: Exchange) -> Reply:
@@ -20,6 +20,12 @@ def honoured(chat: Chat, exchange: Exchange) -> Reply:
     if exchange.status is not None and 400 <= exchange.status < 500:  # noqa: PLR2004 - the class of refusals
         raise Inconclusive(f"the request was refused, so nothing was shown: {brief(exchange)}")
     return chat.accepted(exchange)
+
+
+def excused(choice: Choice) -> None:
+    """Raise Inconclusive where a choice has no text and says why."""
+    if not choice.text and choice.excuse:
+        raise Inconclusive(f"no text came: {choice.excuse}")
 
 
 def lever_model(chat: Chat, name: str, what: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from conformance.patience import Patience
 from conformance.reply import Reply, asked, read
 from conformance.verdict import Mismatch, NotApplicable, Untested
 
@@ -24,6 +26,8 @@ __all__ = ["HI", "OMIT", "STORY", "Chat", "brief"]
 Json = dict[str, Any]
 HI = "Say hi"
 STORY = "Write a long story about a lighthouse keeper and the sea."
+SHORT = 16
+THINKING = 1024  # tokens for those that think before they speak; the limit counts their thoughts
 OMIT: Any = object()
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
@@ -40,6 +44,11 @@ class Chat:
         self.client, self.target, self.dialect, self.profile = client, target, dialect, profile
         self._memo = memo
 
+    @cached_property
+    def patience(self) -> Patience:
+        """How a limit of the run's own key is waited for."""
+        return Patience(self.client.pause, lambda: self.post(self.body(), patient=False))
+
     @property
     def path(self) -> str:
         """The first documented chat path."""
@@ -50,7 +59,7 @@ class Chat:
         """The field that bounds an answer's tokens, or None."""
         return self.target.limit or next(iter(self.dialect.request.token_limits), None)
 
-    def body(self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, **fields: Any) -> Json:  # noqa: ANN401 - JSON
+    def body(self, prompt: str | list[Json] = HI, *, tokens: int | None = SHORT, **fields: Any) -> Json:  # noqa: ANN401 - JSON
         """A request that the document allows; `tokens` bounds the answer, OMIT as a value drops a member."""
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         body: Json = {"model": self.target.model, "messages": messages}
@@ -66,9 +75,13 @@ class Chat:
         path: str | None = None,
         key: str | None = None,
         headers: dict[str, str | None] | None = None,
+        patient: bool = True,
         **send: Any,  # noqa: ANN401 - the client's keywords
     ) -> Exchange:
-        """Send anything to the chat path. `headers` replaces by name (None removes); `key` replaces the target's."""
+        """Send anything to the chat path. `headers` replaces by name (None removes); `key` replaces the target's.
+
+        What is refused for haste is sent again, unless the key is a lever, whose limits are what is asked about.
+        """
         data = (
             body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
         )
@@ -76,24 +89,28 @@ class Chat:
         if key is not None:
             target = dataclasses.replace(target, key=key, key_env=self.profile.source(key))
         request = target.request(path or self.path, data)
-        return self.client.send(dataclasses.replace(request, headers=_replaced(request.headers, headers or {})), **send)
+        request = dataclasses.replace(request, headers=_replaced(request.headers, headers or {}))
+        if not patient or (key is not None and key in map(self.profile.key, self.profile.keys)):
+            return self.client.send(request, **send)
+        return self.patience.served(lambda: self.client.send(request, **send))
 
     def fetch(self, path: str, method: str = "GET", body: bytes = b"") -> Exchange:
         """Send another method or another path."""
-        return self.client.send(self.target.request(path, body, method=method))
+        request = self.target.request(path, body, method=method)
+        return self.patience.served(lambda: self.client.send(request))
 
     def ask(
         self,
         prompt: str | list[Json] = HI,
         *,
-        tokens: int | None = 16,
+        tokens: int | None = SHORT,
         path: str | None = None,
         **fields: Any,  # noqa: ANN401 - JSON
     ) -> Reply:
         """Ask and insist on a 2xx answer of the kind that was asked for."""
         return self.accepted(self.post(self.body(prompt, tokens=tokens, **fields), path=path))
 
-    def stream(self, prompt: str | list[Json] = HI, *, tokens: int | None = 16, **fields: Any) -> Reply:  # noqa: ANN401 - JSON
+    def stream(self, prompt: str | list[Json] = HI, *, tokens: int | None = SHORT, **fields: Any) -> Reply:  # noqa: ANN401 - JSON
         """The same, streamed."""
         return self.ask(prompt, tokens=tokens, stream=True, **fields)
 
@@ -136,13 +153,26 @@ class Chat:
 
     def plain(self) -> Reply:
         """A short whole answer, asked once a run."""
-        reply: Reply = self.memo("plain", self.ask)
+        reply: Reply = self.memo("plain", lambda: self._spoken(self.ask))
         return reply
 
     def streamed(self) -> Reply:
         """A short streamed answer, asked once a run."""
-        reply: Reply = self.memo("streamed", self.stream)
+        reply: Reply = self.memo("streamed", lambda: self._spoken(self.stream))
         return reply
+
+    def room(self, tokens: int) -> int:
+        """That many tokens; more for a target that needed more before it said the first word."""
+        try:
+            plain = self.plain()
+        except Mismatch:  # told where the plain answer is judged
+            return tokens
+        return tokens if not self.limit or asked(plain.exchange).get(self.limit) == SHORT else THINKING
+
+    def _spoken(self, ask: Callable[..., Reply]) -> Reply:
+        """A short answer; with more tokens where the limit cut it before it said anything."""
+        reply = ask(tokens=SHORT)
+        return ask(tokens=THINKING) if self.limit and not reply.text and reply.finish == "length" else reply
 
     def story(self, tokens: int = 48) -> Reply:
         """A longer whole answer that the token limit cuts, asked once a run."""

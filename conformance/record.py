@@ -51,6 +51,9 @@ class RecordedClient(Client):
         self._used: dict[tuple[Any, ...], list[ExchangeRecord]] = defaultdict(list)
         self.again = False
 
+    def pause(self, seconds: float) -> None:
+        """The record's time has passed already."""
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -19,6 +19,10 @@ __all__ = ["Choice", "Chunk", "Reply", "asked", "dig", "read"]
 
 Json = dict[str, Any]
 DONE = "[DONE]"
+EXCUSES = {
+    "length": "the token limit, which counts thoughts too, cut the answer before it said anything",
+    "content_filter": "a filter cut the answer",
+}
 TEXTS = frozenset(("content", "arguments", "reasoning", "reasoning_content", "refusal", "token", "obfuscation", "text"))
 
 
@@ -33,12 +37,20 @@ class Choice:
     finishes: list[str] = field(default_factory=list)
     calls: list[Json] = field(default_factory=list)
     logprobs: list[Json] = field(default_factory=list)
+    declined: bool = False
     raw: Any = None
 
     @property
     def finish(self) -> str | None:
         """The finish reason, or None."""
         return self.finishes[-1] if self.finishes else None
+
+    @property
+    def excuse(self) -> str | None:
+        """Why there may rightly be no text: the limit, which counts thoughts too, a filter, a refusal in words of its own."""
+        if self.declined:
+            return "the model declined to answer, in the member refusal"
+        return EXCUSES.get(self.finish or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,5 +265,6 @@ def _take(choice: Choice, raw: Json, message: Any) -> tuple[str, str]:  # noqa: 
         choice.roles.append(role)
     if isinstance(finish := raw.get("finish_reason"), str):
         choice.finishes.append(finish)
+    choice.declined = choice.declined or (isinstance(no := dig(message, "refusal"), str) and no != "")
     choice.logprobs += _objects(dig(raw, "logprobs", "content"))
     return content if isinstance(content, str) else "", thoughts[0] if thoughts else ""

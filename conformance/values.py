@@ -110,12 +110,13 @@ def _distinct(pairs: list[tuple[Spot, Any]]) -> list[tuple[Spot, Any]]:
 def _allowed(root: Json, rule: Json) -> Iterator[Any]:
     tries = rule.get("x-try", {})
     listed = tries.get("values") or rule.get("enum") or ([rule["const"]] if "const" in rule else None)
+    kinds = [kind for kind in types(rule) if kind != "null" or None not in rule.get("x-silent", ())]
     if listed:
         yield from listed
     else:
-        for kind in types(rule):
+        for kind in kinds:
             yield from ALLOWED[kind](root, {**rule, **tries})
-    if "null" in types(rule):
+    if "null" in kinds:
         yield None
 
 
@@ -275,4 +276,5 @@ RULES: dict[str, Callable[[Json, Spot], Iterator[Any]]] = {
     "pattern": lambda _root, _spot: iter(("no spaces, please!",)),
     "values": _values,
     "nonpositive": lambda _root, _spot: iter((0, -1)),
+    "negative": lambda _root, _spot: iter((-1,)),
 }

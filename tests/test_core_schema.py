@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 # Rules that name values of which the schema says nothing: 0 and -1 for a token limit whose table has no minimum.
-SILENT = ("nonpositive",)
+SILENT = ("nonpositive", "negative")
 
 
 def chat_in(dialect: Dialect) -> Chat:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 RULES = {
     "missing", "type", "fraction", "lax", "null", "range", "items", "enum", "format",
-    "empty", "length", "values", "nonpositive", "pattern",
+    "empty", "length", "values", "nonpositive", "negative", "pattern",
 }  # fmt: skip
 VALUES = ("items", "additionalProperties", "propertyNames")
 
@@ -156,7 +156,7 @@ def has_rule(rule: str, found: list[Member], root: Json) -> bool:
         return any(member.required for member in found)
     if rule == "null":
         return any(not nullable(member, root) for member in found)
-    if rule in {"fraction", "nonpositive"}:
+    if rule in {"fraction", "nonpositive", "negative"}:
         return "integer" in types
     if rule == "lax":
         return bool(types & {"integer", "number", "boolean"})

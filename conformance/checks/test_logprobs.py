@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from conformance.capability import honoured
-from conformance.chat import OMIT
+from conformance.capability import excused, honoured
+from conformance.chat import OMIT, SHORT
 from conformance.fields import shown
 from conformance.registry import check
 from conformance.reply import dig
@@ -30,13 +30,15 @@ BYTE = 256
 
 def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
     """An answer with log probabilities, asked once a run."""
-    body = chat.body(logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
+    room = chat.room(SHORT)
+    body = chat.body(tokens=room, logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
     return honoured(chat, chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body)))
 
 
 def _tokens(reply: Reply, choice: Choice) -> list[Json]:
-    """The choice's tokens, which must be there."""
+    """The choice's tokens, which must be there where it has a text."""
     if not choice.logprobs:
+        excused(choice)
         where = "any chunk" if reply.streamed else "logprobs.content"
         raise Mismatch("log probabilities of the tokens, as logprobs true asks", f"no token in {where}", reply.exchange)
     return choice.logprobs

@@ -133,6 +133,8 @@ def _kept(reply: Reply, schema: Json) -> None:
             _begins(reply, text)
             raise Inconclusive(f"the answer was cut at {TOKENS} tokens, so its JSON is not complete: {shown(text)}")
         wrong = _misfit(text, schema)
+        if wrong and choice.excuse:
+            raise Inconclusive(f"{wrong}, and no wonder: {choice.excuse}")
         if wrong:
             raise Mismatch(f"text that is JSON and fits {shown(schema)}", wrong, reply.exchange)
     if not reply.choices:

@@ -130,7 +130,7 @@ def _calls_only(reply: Reply, *names: str) -> None:
 
 def _says_something(reply: Reply) -> None:
     choice = reply.choice()
-    if choice.calls or choice.text or choice.reasoning:
+    if choice.calls or choice.text or choice.reasoning or choice.declined:
         return
     if reply.finish == "length" or (reply.count("completion_tokens") or 0) <= 1:
         raise Inconclusive("the model ended its answer before it said anything")

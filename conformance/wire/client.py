@@ -106,6 +106,10 @@ class Client:
         """Ids of answers to requests that the document forbids: what those are like, it does not say."""
         return set()
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass before the next request."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Close all connections."""
         self._http.close()

@@ -117,7 +117,8 @@ REQUEST_RULES = {
     "missing_field": ("request.rejects:missing",),
     "wrong_type": tuple(f"request.rejects:{rule}" for rule in ("type", "lax", "null", "values", "fraction")),
     "out_of_range": tuple(
-        f"request.rejects:{rule}" for rule in ("range", "nonpositive", "enum", "format", "items", "length", "pattern")
+        f"request.rejects:{rule}"
+        for rule in ("range", "nonpositive", "negative", "enum", "format", "items", "length", "pattern")
     ),
 }
 

@@ -1,0 +1,107 @@
+"""What the suite once held against correct servers that are unlike ours: each line here was a false alarm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import dialects
+from conformance.chat import Chat
+from conformance.checks import test_request
+from conformance.profile import Profile
+from conformance.target import Target
+from conformance.verdict import Mismatch
+from conformance.wire.client import Client
+from tests.plain_service import Alter, Service, error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def asking() -> Iterator[Callable[..., tuple[Chat, list[Json]]]]:
+    """A chat with a service that refuses what it is told to, and all that the service was asked."""
+    client, services, sent = Client(), [], []
+
+    def make(
+        dialect: str, model: str, status: int = 400, refused: Callable[[Json], object] = lambda _: False
+    ) -> tuple[Chat, list[Json]]:
+        def refuse(asked: Json, *_: object) -> tuple[int, Json] | None:
+            sent.append(asked)
+            return (status, error("no")) if refused(asked) else None
+
+        services.append(Service(Alter(refuse=refuse)).__enter__())
+        target = Target(services[-1].url, model, "a-key")
+        return Chat(client, target, dialects.load(dialect), Profile(), {}), sent
+
+    yield make
+    client.close()
+    for service in services:
+        service.__exit__()
+
+
+def test_the_default_model_is_asked_of_the_targets_own_project(
+    asking: Callable[..., tuple[Chat, list[Json]]],
+) -> None:
+    chat, sent = asking("adaptive", "shop/helper", 404, lambda asked: asked["model"].partition("/")[0] != "shop")
+    with pytest.raises(Mismatch, match="name of the model"):  # the plain service took it, and names none in its choices
+        test_request.test_default_model(chat)
+    assert [asked["model"] for asked in sent] == ["shop"]
+
+
+def test_nothing_is_null_that_only_another_page_allows_to_be(
+    asking: Callable[..., tuple[Chat, list[Json]]],
+) -> None:
+    chat, sent = asking("adaptive", "shop/helper")
+    test_request.test_null_is_absent(chat)
+
+    nulls = {name for name, value in sent[-1].items() if value is None}
+    assert {"stop", "temperature", "top_p"} <= nulls
+    assert not nulls & {"labels", "metadata", "stream", "n"}
+
+
+def test_null_for_top_logprobs_is_nobodys_promise(asking: Callable[..., tuple[Chat, list[Json]]]) -> None:
+    chat, _ = asking("openai", "m", 400, lambda asked: "top_logprobs" in asked and asked["top_logprobs"] is None)
+
+    test_request.test_null_is_absent(chat)
+    test_request.test_accepts(chat, "top_logprobs")
+    with pytest.raises(Mismatch):
+        test_request.test_accepts(
+            asking("openai", "m", 400, lambda asked: asked.get("top_logprobs") == 20)[0], "top_logprobs"
+        )
+
+
+@pytest.mark.parametrize("name", dialects.known())
+def test_an_unknown_model_may_be_not_found(asking: Callable[..., tuple[Chat, list[Json]]], name: str) -> None:
+    unknown = dialects.load(name).models.unknown
+    for status in (404, 418):
+        chat, _ = asking(name, "m", status, lambda asked: asked["model"] == unknown)
+        if status == 404:
+            test_request.test_unknown_model(chat)
+        else:
+            with pytest.raises(Mismatch):
+                test_request.test_unknown_model(chat)
+
+
+@pytest.mark.parametrize("name", dialects.known())
+def test_no_row_demands_the_refusal_of_what_the_page_is_silent_about(name: str) -> None:
+    from conformance.schema import spots
+    from conformance.values import broken
+
+    dialect = dialects.load(name)
+    root = dialect.schemas["request"]
+    demanded = []
+    for row in dialect.requirements:
+        for check in row.checks if row.level != "MAY" and row.tier == "seed" else ():
+            argument = check.removeprefix("request.rejects[").removesuffix("]")
+            field, _, kind = argument.rpartition(":")
+            if check == argument or kind == "missing":
+                continue
+            for spot in spots(root, field):
+                silent = [repr(value) for value in spot.rule.get("x-silent", ())]
+                demanded += [(row.id, check) for value in broken(root, spot, kind) if repr(value) in silent]
+
+    assert demanded == []
