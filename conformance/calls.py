@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conformance.reply import Choice, Reply
 
-__all__ = ["called", "leaked", "misshapen", "name", "offered", "pieces", "unfit"]
+__all__ = ["called", "is_object", "leaked", "misshapen", "name", "offered", "pieces", "unfit"]
 
 Json = dict[str, Any]
 # How the templates of well-known model families write a call, opening or closing.
@@ -76,6 +76,14 @@ def unfit(call: Json, parameters: Json) -> str | None:
         return f"arguments that are no object: {shown(text)}"
     problem = next(iter(Draft202012Validator(parameters).iter_errors(value)), None)
     return f"{shown(text)}: {problem.message[:120]}" if problem is not None else None
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is the JSON of an object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 @dataclass(slots=True)
