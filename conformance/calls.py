@@ -28,6 +28,9 @@ MARKUP = re.compile(
 )
 
 
+NOTHING = re.compile(r"(?:null|None|undefined)+")
+
+
 def name(call: Json) -> str:
     """The function's name; as a JSON list where it is no string, so that it equals no name on offer."""
     found = dig(call, "function", "name")
@@ -138,6 +141,8 @@ def pieces(reply: Reply) -> Iterator[str]:
 
 def leaked(choice: Choice, offered: Collection[str]) -> str | None:
     """The call that was left in a choice's text, or None. A weak model's mere imitation of markup is no call."""
+    if choice.calls and NOTHING.fullmatch(choice.text.strip()):
+        return "a word for no text"
     marked = MARKUP.search(choice.text)
     if marked and (choice.calls or _is_call(choice.text[marked.end() :], offered)):
         return f"the markup {marked[0]!r}"

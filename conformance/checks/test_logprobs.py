@@ -118,6 +118,9 @@ def _problems(token: Json) -> Iterator[str]:
             yield f"logprob {shown(entry.get('logprob'))} of the token {shown(entry.get('token'))}"
             return
         yield from _misspelt(entry)
+    told = [(shown(other.get("token")), shown(other.get("bytes")), other["logprob"]) for other in others]
+    if len(set(told)) < len(told):
+        yield f"the same alternative twice: {max(told, key=told.count)[0]}"
     own = [other["logprob"] for other in others if _same(other, token)]
     if own and min(abs(value - token["logprob"]) for value in own) > CLOSE:
         yield f"logprob {shown(token['logprob'])} of {shown(token['token'])}, {shown(own[0])} as its own alternative"

@@ -46,7 +46,7 @@ RICH = {
             "kind": {"const": "city"},
             "size": {"enum": ["small", "large"]},
             "mayor": {"$ref": "#/$defs/person"},
-            "rivers": {"type": "array", "items": {"enum": ["Elbe", "Oder"]}},
+            "rivers": {"type": "array", "items": {"enum": ["Elbe", "Oder"]}, "minItems": 1},
             "founded": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
         }
     ),
@@ -54,7 +54,7 @@ RICH = {
 }
 BOUNDED = _closed(
     {
-        "districts": {"type": "integer", "minimum": 3, "maximum": 5},
+        "districts": {"type": "integer", "minimum": 4_001, "maximum": 4_009},
         "gates": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
         "code": {"type": "string", "pattern": "^[A-C]{3}$"},
         "mark": {"type": "string", "minLength": 4, "maxLength": 6},

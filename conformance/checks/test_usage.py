@@ -211,15 +211,14 @@ def test_stream_asked(stream: Reply, dialect: Dialect) -> None:
         raise Mismatch("usage in a chunk of the stream", f"none in {len(stream.chunks)} chunks", stream.exchange)
 
 
-@check("usage.stream-with-finish")
-def test_stream_with_finish(chat: Chat) -> None:
-    """The chunk with the finish reason is the one that carries usage."""
-    reply = chat.streamed()
-    if not reply.usages:
-        raise Inconclusive("the stream has no usage")
-    carrier = next(chunk for chunk in reply.chunks if isinstance(dig(chunk.value, "usage"), dict))
+@oracle("usage.stream-with-finish")
+def test_stream_with_finish(stream: Reply) -> None:
+    """The chunk with the finish reason is the one that carries usage, in every stream."""
+    if not whole(stream).usages:
+        raise NotApplicable("the stream has no usage")
+    carrier = next(chunk for chunk in stream.chunks if isinstance(dig(chunk.value, "usage"), dict))
     if not any(isinstance(choice.get("finish_reason"), str) for choice in carrier.choices):
-        raise Mismatch("usage in the chunk with the finish reason", "in another chunk", reply.exchange)
+        raise Mismatch("usage in the chunk with the finish reason", "in another chunk", stream.exchange)
 
 
 @check("usage.stream-own-chunk")
