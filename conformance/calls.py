@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conformance.reply import Choice, Reply
 
-__all__ = ["called", "leaked", "misshapen", "name", "offered", "pieces", "unfit"]
+__all__ = ["called", "is_object", "leaked", "misshapen", "name", "offered", "pieces", "unfit"]
 
 Json = dict[str, Any]
 # How the templates of well-known model families write a call, opening or closing.
@@ -26,6 +26,9 @@ MARKUP = re.compile(
     r"|<\|/?tool_calls?(?:_section)?(?:_begin|_end)?\|>|<\|/?function_call\|>|<\uff5ctool\u2581\w+\uff5c>"
     r"|<\|channel\|>|\bto=functions\.\w|\bfunctions\.\w+(?=[:(\s]*\d*\s*[{(])"
 )
+
+
+NOTHING = re.compile(r"(?:null|None|undefined)+")
 
 
 def name(call: Json) -> str:
@@ -76,6 +79,14 @@ def unfit(call: Json, parameters: Json) -> str | None:
         return f"arguments that are no object: {shown(text)}"
     problem = next(iter(Draft202012Validator(parameters).iter_errors(value)), None)
     return f"{shown(text)}: {problem.message[:120]}" if problem is not None else None
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is the JSON of an object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 @dataclass(slots=True)
@@ -130,6 +141,8 @@ def pieces(reply: Reply) -> Iterator[str]:
 
 def leaked(choice: Choice, offered: Collection[str]) -> str | None:
     """The call that was left in a choice's text, or None. A weak model's mere imitation of markup is no call."""
+    if choice.calls and NOTHING.fullmatch(choice.text.strip()):
+        return "a word for no text"
     marked = MARKUP.search(choice.text)
     if marked and (choice.calls or _is_call(choice.text[marked.end() :], offered)):
         return f"the markup {marked[0]!r}"

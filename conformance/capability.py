@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.chat import brief
-from conformance.verdict import Inconclusive, Untested
+from conformance.verdict import Inconclusive, NotApplicable, Untested
 
 if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.reply import Choice, Reply
     from conformance.wire.exchange import Exchange
 
-__all__ = ["excused", "honoured", "lever_model"]
+__all__ = ["excused", "honoured", "lever_model", "whole"]
 
 
 def honoured(chat: Chat, exchange: Exchange) -> Reply:
@@ -34,3 +34,11 @@ def lever_model(chat: Chat, name: str, what: str) -> str:
     if model is None:
         raise Untested(f"needs {what}: name it as models.{name} in --profile")
     return model
+
+
+def whole(reply: Reply) -> Reply:
+    """The answer; one that broke off, is an error or has no choice is left to the rows that say so."""
+    failed = any(isinstance(chunk.value, dict) and chunk.value.get("error") for chunk in reply.chunks)
+    if reply.exchange.error or failed or not reply.choices:
+        raise NotApplicable("the answer broke off, or has no choices")
+    return reply

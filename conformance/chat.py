@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conformance.wire.exchange import Exchange
     from dialects import Dialect
 
-__all__ = ["HI", "OMIT", "STORY", "Chat", "brief"]
+__all__ = ["HI", "OMIT", "REPEATED_TOKENS", "STORY", "Chat", "brief"]
 
 Json = dict[str, Any]
 HI = "Say hi"
@@ -29,6 +29,7 @@ STORY = "Write a long story about a lighthouse keeper and the sea."
 SHORT = 16
 THINKING = 1024  # tokens for those that think before they speak; the limit counts their thoughts
 OMIT: Any = object()
+REPEATED_TOKENS = 40
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 
 
@@ -58,6 +59,11 @@ class Chat:
     def limit(self) -> str | None:
         """The field that bounds an answer's tokens, or None."""
         return self.target.limit or next(iter(self.dialect.request.token_limits), None)
+
+    @property
+    def asking_usage(self) -> Json:
+        """What asks for usage in a stream, where the document has such a field."""
+        return {"stream_options": {"include_usage": True}} if self.dialect.documents("stream_options") else {}
 
     def body(self, prompt: str | list[Json] = HI, *, tokens: int | None = SHORT, **fields: Any) -> Json:  # noqa: ANN401 - JSON
         """A request that the document allows; `tokens` bounds the answer, OMIT as a value drops a member."""
@@ -183,6 +189,24 @@ class Chat:
         """A longer streamed answer that the token limit cuts, asked once a run."""
         reply: Reply = self.memo(f"streamed_story{tokens}", lambda: self.stream(STORY, tokens=tokens))
         return reply
+
+    def provoked(self, cause: str, make: Callable[[], Exchange]) -> Exchange:
+        """What came of a mistake of this kind, made once a run."""
+        exchange: Exchange = self.memo(f"provoked {cause}", make)
+        return exchange
+
+    def repeated(self, times: int, **fields: Any) -> list[Exchange]:  # noqa: ANN401 - JSON
+        """What came of the same request for a story so many times, each asked once a run."""
+        exchanges: list[Exchange] = self.memo(f"repeated {sorted(fields.items())}", list)
+        while len(exchanges) < times:
+            exchanges.append(self.post(self.body(STORY, tokens=REPEATED_TOKENS, **fields)))
+        return exchanges[:times]
+
+    def choices(self, n: int, **fields: Any) -> Exchange:  # noqa: ANN401 - JSON
+        """What came for n choices of a story that the token limit cuts, asked once a run."""
+        body = self.body(STORY, tokens=self.room(12), n=n, **fields)
+        exchange: Exchange = self.memo(f"{n} choices {sorted(fields)}", lambda: self.post(body))
+        return exchange
 
     def memo(self, name: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever `make` gives
         """What `make` gave the first time; forgotten when a failure is confirmed by asking again."""

@@ -206,8 +206,57 @@ def twice(asked: Json, body: Json) -> Json:
     return changed
 
 
+def renamed(change: Callable[[str], str]) -> Callable[[Json], object]:
+    """Change the name in a call."""
+    return lambda call: call["function"].update(name=change(call["function"]["name"]))
+
+
+def second_says(words: str) -> Callable[[list[Json]], None]:
+    """Change the second choice of a stream into text."""
+
+    def change(chunks: list[Json]) -> None:
+        for chunk in chunks:
+            choice = chunk["choices"][0]
+            if choice["index"] and choice["delta"].pop("tool_calls", None):
+                choice["delta"]["content"] = words
+
+    return change
+
+
+def second_is(words: str) -> Callable[[Json, Json], Json]:
+    """Give the second choice another text."""
+
+    def change(_: Json, body: Json) -> Json:
+        for choice in body["choices"][1:]:
+            choice["message"]["content"] = words
+        return body
+
+    return change
+
+
+def unscored_second(_: Json, body: Json) -> Json:
+    """The second choice without log probabilities."""
+    for choice in body["choices"][1:]:
+        choice["logprobs"] = None
+    return body
+
+
+def changed_json(change: Callable[[Json], object]) -> Callable[[Json, Json], None]:
+    """Change the JSON of a text where it has members to change."""
+
+    def each(message: Json, _: Json) -> None:
+        value = json.loads(message["content"])
+        before = dict(value)
+        change(value)
+        if value.keys() == before.keys():
+            message["content"] = json.dumps(value)
+
+    return each
+
+
 HONEST = Alter(refuse=keeps, headers=limits)
 NO_JSON = text("Once upon a time")
+NO_JSON_THERE = text("Once upon a time")
 HEAVY = [{"token": " x", "logprob": 0.0, "bytes": None}] * 2
 CALL_TEXT = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
 FAULTS: dict[str, dict[str, Alter]] = {
@@ -239,6 +288,33 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "a function that nobody offered": saying(calls(lambda call: call["function"].update(name="drop_tables"))),
         "the same in a stream": streaming(
             pieces(lambda _, piece: piece["function"].get("name") and piece["function"].update(name="drop_tables"))
+        ),
+    },
+    "tools.calls-whole": {
+        "cut arguments": saying(calls(arguments('{"city": "Par'))),
+        "no arguments": saying(calls(arguments(""))),
+        "null": saying(calls(arguments("null"))),
+    },
+    "tools.late-choice": {
+        "dashes become underscores": saying(calls(renamed(lambda name: name.replace("-", "_")))),
+        "the name is cut": saying(calls(renamed(lambda name: name[:16]))),
+        "the first is called": saying(calls(lambda call: call["function"].update(name="get_fact_0"))),
+        "text comes": saying(text("It is noon")),
+    },
+    "tools.every-choice": {
+        "the first choice alone calls": streaming(second_says("It is sunny")),
+        "the server fails": refusing(500, lambda asked: asked.get("n")),
+    },
+    "tools.cut-short": {
+        "a cut call says that it is whole": saying(calls(arguments('{"city": "Par'))),
+    },
+    "tools.several-results": {
+        "two results are refused": refusing(400, lambda asked: str(asked["messages"]).count("tool_call_id") > 1),
+    },
+    "tools.stream-equals-plain": {
+        "the second call is not streamed": streaming(pieces(lambda n, piece: piece.update(index=0) if n > 1 else None)),
+        "other arguments are streamed": streaming(
+            pieces(lambda n, piece: n % 2 and piece["function"].update(arguments='{"city": "Rome"}'))
         ),
     },
     "tools.arguments-valid": {
@@ -293,6 +369,23 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "a fence around it": saying(lambda m, _: m.update(content=f"```json\n{m['content']}\n```")),
         "an answer cut before it was JSON": saying(text("Once upon", finish="length")),
         "the same JSON for all": saying(text('{"name": "a", "inhabitants": 1, "coastal": true}')),
+    },
+    "structured_output.kept": {
+        "the format is ignored": saying(NO_JSON),
+        "the second choice is free": Alter(refuse=keeps, whole=second_is("Once upon a time")),
+    },
+    "structured_output.keywords": {
+        "a reference is not followed": saying(changed_json(lambda value: value.update(mayor={}))),
+        "an enumeration is ignored": saying(changed_json(lambda value: value.update(size="huge"))),
+        "a bound is ignored": saying(changed_json(lambda value: value.update(districts=9))),
+        "a pattern is ignored": saying(changed_json(lambda value: value.update(code="no"))),
+    },
+    "structured_output.together": {
+        "a format is ignored in a conversation": saying(NO_JSON_THERE, lambda asked: len(asked["messages"]) > 1),
+        "the second choice is free": Alter(refuse=keeps, whole=second_is("Once upon a time")),
+    },
+    "structured_output.cut-short": {
+        "cut JSON says that it is whole": saying(text('{"name": "At')),
     },
     "structured_output.json-object": {
         "the format is ignored": saying(NO_JSON),
@@ -411,6 +504,15 @@ FAULTS: dict[str, dict[str, Alter]] = {
     "logprobs.streamed": {
         "none come": streaming(lambda chunks: [c["choices"][0].update(logprobs=None) for c in chunks]),
     },
+    "logprobs.asked": {
+        "none come": saying(lambda _, choice: choice.update(logprobs=None)),
+        "every token is told again and again": saying(
+            lambda _, choice: choice["logprobs"].update(content=choice["logprobs"]["content"] * 20)
+        ),
+    },
+    "logprobs.every-choice": {
+        "the second choice has none": Alter(refuse=keeps, whole=unscored_second),
+    },
     "logprobs.values": {
         "probabilities": scored(lambda token: token.update(logprob=0.6)),
         "not a number": scored(lambda token: token.update(logprob=float("nan"))),
@@ -419,6 +521,9 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "an integer beyond all floats": scored(lambda token: token.update(logprob=-(10**400))),
         "text": scored(lambda token: token.update(logprob="-0.5")),
         "bytes of another token": scored(lambda token: token.update(bytes=[120])),
+        "one alternative twice": scored(
+            lambda token: token.update(top_logprobs=[{"token": " x", "logprob": -3.0, "bytes": None}] * 2)
+        ),
         "alternatives beyond certainty": scored(lambda token: token.update(top_logprobs=HEAVY)),
     },
     "logprobs.top-count": {

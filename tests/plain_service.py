@@ -14,6 +14,7 @@ import itertools
 import json
 import threading
 import uuid
+from copy import deepcopy
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
@@ -108,7 +109,7 @@ def _images(asked: Json) -> list[str]:
 def _completion(asked: Json, number: int) -> Json:
     message, finish = _message(asked, number)
     choice: Json = {"index": 0, "message": message, "finish_reason": finish, "logprobs": _logprobs(asked, message)}
-    choice["completion_id"] = str(uuid.uuid4())
+    several = [{**deepcopy(choice), "index": n, "completion_id": str(uuid.uuid4())} for n in range(asked.get("n") or 1)]
     prompt = 9 + 10 * len(_images(asked))
     return {
         "id": f"chatcmpl-{number}",
@@ -116,7 +117,7 @@ def _completion(asked: Json, number: int) -> Json:
         "created": 1_700_000_000,
         "model": asked["model"],
         "session_id": asked.get("session_id") or str(uuid.uuid4()),
-        "choices": [choice],
+        "choices": several,
         "usage": {"prompt_tokens": prompt, "completion_tokens": 5, "total_tokens": prompt + 5},
     }
 
@@ -151,21 +152,28 @@ def _calls(asked: Json) -> list[Json]:
 
 
 def _call(function: Json, number: int) -> Json:
-    arguments = json.dumps(_instance(function["parameters"]))
+    arguments = json.dumps(_instance(function.get("parameters", {})))
     return {"id": f"call_{number}", "type": "function", "function": {"name": function["name"], "arguments": arguments}}
 
 
-def _instance(schema: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Something that fits a schema of the forms that checks send."""
+def _instance(schema: Any, known: Json | None = None) -> Any:  # noqa: ANN401 - any JSON value
+    """Something that fits a schema of the forms that checks send; `known` are the definitions that it refers to."""
     if not isinstance(schema, dict):
         return {}
-    if schema.get("enum"):
-        return schema["enum"][0]
+    known = known or schema.get("$defs", {})
+    other = known.get(str(schema.get("$ref", "")).removeprefix("#/$defs/")) or next(iter(schema.get("anyOf", ())), None)
+    if other:
+        return _instance(other, known)
+    values = [schema["const"]] if "const" in schema else ["ABC"] if "pattern" in schema else schema.get("enum")
+    if values:
+        return values[0]
     if schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
-        return {name: _instance(member) for name, member in schema["properties"].items()}
+        return {name: _instance(member, known) for name, member in schema["properties"].items()}
     if schema.get("type") == "array":
-        return [_instance(schema["items"])]
-    return {"string": "Paris", "integer": 3, "number": 1.5, "boolean": True}.get(schema.get("type", ""), {})
+        return [_instance(schema["items"], known)] * schema.get("minItems", 1)
+    return {"string": "Paris", "integer": schema.get("minimum", 3), "number": 1.5, "boolean": True}.get(
+        schema.get("type", ""), {}
+    )
 
 
 def _logprobs(asked: Json, message: Json) -> Json | None:
@@ -184,8 +192,12 @@ def _entry(text: str, logprob: float) -> Json:
 
 
 def _chunks(body: Json) -> list[Json]:
-    """The same answer in pieces: the role, the text or each call in two, the finish."""
-    choice = body["choices"][0]
+    """The same answer in pieces, one choice after the other."""
+    return [chunk for choice in body["choices"] for chunk in _pieces(body, choice)]
+
+
+def _pieces(body: Json, choice: Json) -> list[Json]:
+    """A choice in pieces: the role, the text or each call in two, the finish."""
     message = choice["message"]
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
     if message.get("content"):
@@ -194,14 +206,14 @@ def _chunks(body: Json) -> list[Json]:
         function = call["function"]
         deltas.append({"tool_calls": [{**call, "index": index, "function": {**function, "arguments": ""}}]})
         deltas.append({"tool_calls": [{"index": index, "function": {"arguments": function["arguments"]}}]})
-    chunks = [_chunk(body, delta, None) for delta in deltas]
+    chunks = [_chunk(body, choice["index"], delta, None) for delta in deltas]
     chunks[-1]["choices"][0]["logprobs"] = choice.get("logprobs")
-    return [*chunks, _chunk(body, {}, choice["finish_reason"])]
+    return [*chunks, _chunk(body, choice["index"], {}, choice["finish_reason"])]
 
 
-def _chunk(body: Json, delta: Json, finish: str | None) -> Json:
+def _chunk(body: Json, index: int, delta: Json, finish: str | None) -> Json:
     head: Json = {name: body[name] for name in ("id", "created", "model", "session_id") if name in body}
-    choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+    choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
     return {**head, "object": "chat.completion.chunk", "choices": [choice]}
 
 

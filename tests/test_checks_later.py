@@ -64,6 +64,11 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
 }
 MUTANTS = 6
 OFFER = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in ("get_weather", "get_time")]
+CALLED: Json = {"tools": OFFER, "tool_choice": "required"}
+ASKED: dict[str, Json] = {
+    "structured_output.kept": {"response_format": {"type": "json_object"}, "n": 2},
+    "logprobs.asked": {"logprobs": True, "top_logprobs": 1},
+}
 LEVERS = ("no_credit", "limited", "forbidden")
 ROOT = Path(__file__).parents[1]
 PROFILE = Profile(
@@ -118,9 +123,10 @@ def judge(check_id: str, alter: Alter, *, profile: Profile = PROFILE, examples: 
         chat = talking_to(service, dialect, profile)
         function = FUNCTIONS[name]
         wanted = inspect.signature(function).parameters
-        if "reply" in wanted:  # an oracle on calls: it looks at what comes when one is asked for, whole and streamed
+        if "reply" in wanted:  # an oracle: it looks at what comes when that is asked for, whole and streamed
+            more = {"dialect": chat.dialect} if "dialect" in wanted else {}
             for stream in (False, True):
-                function(read(chat.post(chat.body(tools=OFFER, tool_choice="required", stream=stream))))
+                function(read(chat.post(chat.body(**ASKED.get(name, CALLED), stream=stream))), **more)
             return
         given = {"chat": chat, "explore": Explorer(1, examples), "path": argument.removesuffix("]")}
         function(**{name: given[name] for name in wanted})

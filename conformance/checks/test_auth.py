@@ -20,18 +20,30 @@ def _refused(chat: Chat, cause: str, exchange: Exchange) -> None:
     chat.refused(exchange, *(documented.status if documented else (401, 403)))
 
 
+def _without_key(chat: Chat, path: str) -> Exchange:
+    """What a request without a key gets on a path, asked once a run."""
+    place = "" if path == chat.path else f" on {path}"
+    return chat.provoked(f"no_key{place}", lambda: chat.post(chat.body(), path=path, headers={"authorization": None}))
+
+
+def _with_wrong_key(chat: Chat, path: str) -> Exchange:
+    """What a request with a key that nobody issued gets on a path, asked once a run."""
+    place = "" if path == chat.path else f" on {path}"
+    return chat.provoked(f"bad_key{place}", lambda: chat.post(chat.body(), path=path, key=WRONG_KEY))
+
+
 @check("auth.missing-key", smoke=True)
 def test_missing_key(chat: Chat) -> None:
     """A request without a key is refused with the documented status."""
     chat.keyed()
-    _refused(chat, "no_key", chat.post(chat.body(), headers={"authorization": None}))
+    _refused(chat, "no_key", _without_key(chat, chat.path))
 
 
 @check("auth.wrong-key", smoke=True)
 def test_wrong_key(chat: Chat) -> None:
     """A request with a key that nobody issued is refused with the documented status."""
     chat.keyed()
-    _refused(chat, "bad_key", chat.post(chat.body(), key=WRONG_KEY))
+    _refused(chat, "bad_key", _with_wrong_key(chat, chat.path))
 
 
 @check("auth.other-scheme")
@@ -63,8 +75,8 @@ def test_every_path(chat: Chat) -> None:
     """Every documented chat path refuses a request without a key and one with a wrong key."""
     chat.keyed()
     for path in chat.dialect.paths.chat:
-        _refused(chat, "no_key", chat.post(chat.body(), path=path, headers={"authorization": None}))
-        _refused(chat, "bad_key", chat.post(chat.body(), path=path, key=WRONG_KEY))
+        _refused(chat, "no_key", _without_key(chat, path))
+        _refused(chat, "bad_key", _with_wrong_key(chat, path))
 
 
 @check("auth.scheme-case")

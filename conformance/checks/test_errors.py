@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from conformance.chat import OMIT, brief
 from conformance.fields import Field, shown
@@ -154,9 +154,10 @@ def _from_chat(refusal: Exchange, dialect: Dialect) -> bool:
 
 
 def _one_broken_field(chat: Chat) -> list[tuple[str, Exchange]]:
-    broken: dict[str, Any] = {"messages": OMIT, "temperature": "hot", "stream": "perhaps"}
+    found = [("messages", _provoked(chat, "missing_field")), ("stream", chat.post(chat.body(stream="perhaps")))]
     return [
-        (name, chat.post(chat.body(**{name: value}))) for name, value in broken.items() if chat.dialect.documents(name)
+        *found,
+        *([("temperature", _provoked(chat, "wrong_type"))] if chat.dialect.documents("temperature") else []),
     ]
 
 
@@ -165,7 +166,7 @@ def _provoked(chat: Chat, cause: str) -> Exchange:
     provoke = PROVOKE.get(cause)
     if provoke is None:
         raise Untested(f"nothing outside the target provokes {cause} reliably")
-    return chat.memo(f"provoked {cause}", lambda: provoke(chat))  # type: ignore[no-any-return]
+    return chat.provoked(cause, lambda: provoke(chat))
 
 
 def _keyed(chat: Chat, exchange: Callable[[], Exchange]) -> Exchange:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from conformance.capability import excused, honoured
+from conformance.capability import excused, honoured, whole
 from conformance.chat import OMIT, SHORT
 from conformance.fields import shown
-from conformance.registry import check
-from conformance.reply import dig
-from conformance.verdict import Inconclusive, Mismatch
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.explore import Explorer
     from conformance.reply import Choice, Reply
+    from dialects import Dialect
 
 Json = dict[str, Any]
 ROUNDING = 1e-4
@@ -84,6 +85,16 @@ def test_streamed(chat: Chat) -> None:
         _covers(reply, choice)
 
 
+@check("logprobs.every-choice")
+def test_every_choice(chat: Chat) -> None:
+    """Each of several choices has the log probabilities of its tokens, with a stop sequence asked for beside them."""
+    chat.offered("n")
+    body = chat.body(logprobs=True, n=2, stop=["\u2603never"])
+    reply = honoured(chat, chat.post(body))
+    for choice in reply.choices:
+        _covers(reply, choice)
+
+
 @check("logprobs.values")
 def test_values(chat: Chat) -> None:
     """Log probabilities are finite and not above 0, add up to no more than certainty, and bytes spell their token."""
@@ -109,6 +120,9 @@ def _problems(token: Json) -> Iterator[str]:
             yield f"logprob {shown(entry.get('logprob'))} of the token {shown(entry.get('token'))}"
             return
         yield from _misspelt(entry)
+    told = [(shown(other.get("token")), shown(other.get("bytes")), other["logprob"]) for other in others]
+    if len(set(told)) < len(told):
+        yield f"the same alternative twice: {max(told, key=told.count)[0]}"
     own = [other["logprob"] for other in others if _same(other, token)]
     if own and min(abs(value - token["logprob"]) for value in own) > CLOSE:
         yield f"logprob {shown(token['logprob'])} of {shown(token['token'])}, {shown(own[0])} as its own alternative"
@@ -184,3 +198,19 @@ def test_absent_unasked(chat: Chat) -> None:
             for choice in choices if isinstance(choices, list) else []:
                 if dig(choice, "logprobs", "content"):
                     raise Mismatch("no log probabilities", shown(dig(choice, "logprobs")), reply.exchange)
+
+
+@oracle("logprobs.asked")
+def test_asked(reply: Reply, dialect: Dialect) -> None:
+    """Every choice that was asked for log probabilities has those of its text, and no more tokens than its limit."""
+    sent = asked(reply.exchange)
+    spoken = [choice for choice in reply.choices if choice.text.strip() and not choice.calls]
+    if sent.get("logprobs") is not True or not spoken:
+        raise NotApplicable("no log probabilities were asked for, or no text came")
+    whole(reply)
+    limits = [n for name in dialect.request.token_limits if isinstance(n := sent.get(name), int) and n > 0]
+    for choice in spoken:
+        _covers(reply, choice)
+        if limits and len(choice.logprobs) > max(limits):
+            expected = f"at most {max(limits)} tokens, the limit, in choice {choice.index}"
+            raise Mismatch(expected, f"{len(choice.logprobs)}", reply.exchange)

@@ -103,13 +103,15 @@ def test_undefined_values(chat: Chat, field: str) -> None:
 @check("request.malformed-json", smoke=True)
 def test_malformed_json(chat: Chat) -> None:
     """A body that is no JSON is refused with the documented status."""
-    _refused_for(chat, "malformed_json", [b'{"model": "x", "messages": [', b"hello"])
+    first = chat.provoked("malformed_json", lambda: chat.post(b'{"model": '))
+    _refused_for(chat, "malformed_json", [first, b"hello"])
 
 
 @check("request.not-an-object", smoke=True)
 def test_not_an_object(chat: Chat) -> None:
     """A JSON body that is no object is refused with the documented status."""
-    _refused_for(chat, "not_object", [b"[]", b'"hello"', b"null"])
+    first = chat.provoked("not_object", lambda: chat.post(b"[]"))
+    _refused_for(chat, "not_object", [first, b'"hello"', b"null"])
 
 
 @check("request.empty-body")
@@ -152,10 +154,11 @@ def test_json_spelling(chat: Chat) -> None:
 def test_unknown_model(chat: Chat) -> None:
     """A model that nobody offers is refused with one of the documented statuses or with 404, streamed or not."""
     cause = chat.dialect.cause("unknown_model")
-    for streamed in (False, True):
-        body = chat.body(model=chat.dialect.models.unknown, stream=streamed)
+    unknown = chat.dialect.models.unknown
+    whole = chat.provoked("unknown_model", lambda: chat.post(chat.body(model=unknown)))
+    for exchange in (whole, chat.post(chat.body(model=unknown, stream=True))):
         # 404 is HTTP's own word for what is not there (RFC 9110, 15.5.5); who documents another status has a row for it.
-        chat.refused(chat.post(body), *((*cause.status, 404) if cause else ()))
+        chat.refused(exchange, *((*cause.status, 404) if cause else ()))
 
 
 @check("request.default-model")
@@ -262,7 +265,7 @@ def _sides(reply: Reply) -> dict[str, object]:
 def test_stream_default(chat: Chat) -> None:
     """Without stream, and with stream false, the answer is one JSON document."""
     chat.plain()
-    chat.ask(stream=False)
+    bundles.accepted(chat, _own(chat, "stream")[0], value=False)
 
 
 @check("request.text-parts")
@@ -277,7 +280,7 @@ def test_text_parts(chat: Chat) -> None:
 @check("request.multi-turn")
 def test_multi_turn(chat: Chat) -> None:
     """A conversation of system, user and assistant messages is answered."""
-    chat.ask(MULTI_TURN)
+    bundles.accepted(chat, _own(chat, "messages")[0], MULTI_TURN)
 
 
 @check("request.token-limit-aliases")
@@ -402,10 +405,12 @@ def _bounded(chat: Chat, body: Json, kind: str) -> Exchange:
     return chat.post(body, total=PATIENCE)
 
 
-def _refused_for(chat: Chat, cause: str, bodies: list[bytes]) -> None:
+def _refused_for(chat: Chat, cause: str, sent: list[bytes | Exchange]) -> None:
+    """Insist on a refusal of these bodies, and in what came of others."""
     documented = chat.dialect.cause(cause)
-    for body in bodies:
-        chat.refused(chat.post(body), *(documented.status if documented else ()))
+    for item in sent:
+        exchange = chat.post(item) if isinstance(item, bytes) else item
+        chat.refused(exchange, *(documented.status if documented else ()))
 
 
 def _possible(chat: Chat, sample: str) -> bool:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from conformance.reply import Reply
 
 Json = dict[str, Any]
-ASKED = "Write a short story about a lighthouse."
-TOKENS = 24
 SEED = 20_077
 PENALTIES = ("frequency_penalty", "presence_penalty")
 ENDS = (-2, 2)
@@ -26,11 +24,7 @@ STRANGE_BIASES: tuple[Json, ...] = ({"999999999": 100}, {"-1": 5}, {"0": -100, "
 
 def _repeated(chat: Chat, times: int, **fields: Any) -> list[Reply]:  # noqa: ANN401 - JSON
     """The same request so many times, asked once a run."""
-    name = f"sampling {sorted(fields.items())}"
-    replies: list[Reply] = chat.memo(name, list)
-    while len(replies) < times:
-        replies.append(honoured(chat, chat.post(chat.body(ASKED, tokens=TOKENS, **fields))))
-    return replies[:times]
+    return [honoured(chat, exchange) for exchange in chat.repeated(times, **fields)]
 
 
 def _equal(replies: list[Reply]) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from conformance.capability import excused
-from conformance.chat import STORY, brief
+from conformance.chat import REPEATED_TOKENS, STORY, brief
 from conformance.fields import Field
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -211,8 +211,8 @@ def test_incremental(stream: Reply) -> None:
 def test_equals_plain(chat: Chat) -> None:
     """The same request streamed and not gives the same finish reason and, where answers repeat at all, the same text."""
     ask: dict[str, Any] = {"temperature": 0} if chat.dialect.documents("temperature") else {}
-    whole, again = chat.ask(STORY, tokens=40, **ask), chat.ask(STORY, tokens=40, **ask)
-    streamed = chat.stream(STORY, tokens=40, **ask)
+    whole, again = map(chat.accepted, chat.repeated(2, **ask))
+    streamed = chat.stream(STORY, tokens=REPEATED_TOKENS, **ask)
     if whole.finish != again.finish or whole.text != again.text:
         raise Inconclusive("two whole answers to the same request differ, so a streamed one may")
     if streamed.finish != whole.finish:
@@ -249,7 +249,7 @@ def test_progressive(chat: Chat) -> None:
 def test_n_choices(chat: Chat) -> None:
     """A stream with n = 2 has chunks of both indexes, each with one finish reason."""
     chat.offered("n")
-    exchange = chat.post(chat.body(STORY, tokens=chat.room(12), n=2, stream=True))
+    exchange = chat.choices(2, stream=True, **chat.asking_usage)
     if not exchange.ok and exchange.status is not None and exchange.status < 500:
         raise Inconclusive(
             f"n = 2 is refused with status {exchange.status}: what cannot be honoured is rightly refused"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from conformance.capability import honoured
+from conformance.capability import honoured, whole
 from conformance.chat import brief
 from conformance.fields import shown
-from conformance.registry import check
+from conformance.registry import check, oracle
+from conformance.reply import asked, dig
 from conformance.schema import branches
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from conformance.explore import Explorer
     from conformance.reply import Reply
     from conformance.wire.exchange import Exchange
+    from dialects import Dialect
 
 Json = dict[str, Any]
-TOKENS = 256
+TOKENS, FEW = 256, 4
 RUN = 64
 RUNAWAY = re.compile(rf"\s{{{RUN},}}|\d{{{RUN},}}")
 ASKED = "Describe an imaginary city as a JSON object."
@@ -38,6 +40,31 @@ CITY = _closed({"name": {"type": "string"}, "inhabitants": {"type": "integer"}, 
 SHORT = _closed(
     {"size": {"enum": ["small", "large"]}, "districts": {"type": "integer"}, "coastal": {"type": "boolean"}}
 )
+RICH = {
+    **_closed(
+        {
+            "kind": {"const": "city"},
+            "size": {"enum": ["small", "large"]},
+            "mayor": {"$ref": "#/$defs/person"},
+            "rivers": {"type": "array", "items": {"enum": ["Elbe", "Oder"]}, "minItems": 1},
+            "founded": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        }
+    ),
+    "$defs": {"person": _closed({"name": {"type": "string"}, "known": {"type": "boolean"}})},
+}
+BOUNDED = _closed(
+    {
+        "districts": {"type": "integer", "minimum": 4_001, "maximum": 4_009},
+        "gates": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
+        "code": {"type": "string", "pattern": "^[A-C]{3}$"},
+        "mark": {"type": "string", "minLength": 4, "maxLength": 6},
+    }
+)
+HISTORY = [
+    {"role": "system", "content": "You know many cities."},
+    {"role": "user", "content": "Which city do you like?"},
+    {"role": "assistant", "content": "An imaginary one."},
+]
 LEAVES = st.sampled_from(
     (
         {"type": "string"},
@@ -77,7 +104,7 @@ UNUSABLE: dict[str, Any] = {
 
 def _format(chat: Chat, schema: Any, name: str = "answer") -> Json:  # noqa: ANN401 - unusable schemas too
     """The response_format of a schema; strict where the document knows the word, as only then fitting is promised."""
-    strict = {"strict": True} if _knows_strict(chat) else {}
+    strict = {"strict": True} if _knows_strict(chat.dialect) else {}
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, **strict}}
 
 
@@ -89,12 +116,24 @@ def _branches(chat: Chat) -> list[Json]:
     return [form for form in forms if form.get("x-tier") != "extended"] or forms
 
 
-def _knows_strict(chat: Chat) -> bool:
+def _knows_strict(dialect: Dialect) -> bool:
     """Whether the document has `strict` beside the schema."""
-    root = chat.dialect.schemas["request"]
+    root = dialect.schemas["request"]
     rule = root["properties"].get("response_format", {})
     inner = [branch.get("properties", {}).get("json_schema") for branch in branches(root, rule)]
     return any("strict" in b.get("properties", {}) for found in inner if found for b in branches(root, found))
+
+
+def _promised(dialect: Dialect, form: Any) -> Any:  # noqa: ANN401 - JSON
+    """The schema that text of this response_format fits by the document, or None where nothing is promised."""
+    if not dialect.documents("response_format"):
+        return None
+    if dig(form, "type") == "json_object":
+        return {"type": "object"}
+    named = dig(form, "json_schema") if dig(form, "type") == "json_schema" else None
+    if not isinstance(named, dict) or (_knows_strict(dialect) and named.get("strict") is not True):
+        return None
+    return named.get("schema")
 
 
 def _formats(chat: Chat) -> list[str]:
@@ -148,6 +187,7 @@ def _begins(reply: Reply, text: str) -> None:
 
 
 def _misfit(text: str, schema: Json) -> str | None:
+    """Why the text is no JSON that fits the schema, or None."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -172,6 +212,44 @@ def _drawn(chat: Chat, schema: Json) -> None:
         _kept(honoured(chat, exchange), schema)
     except Inconclusive:
         return
+
+
+@check("structured_output.keywords")
+def test_keywords(chat: Chat) -> None:
+    """Constants, enumerations, references, alternatives, nested objects, bounds and patterns of a schema are kept, or refused."""
+    if "json_schema" not in _formats(chat):
+        raise NotApplicable("the document has no json_schema")
+    judged = 0
+    for schema in (RICH, BOUNDED):
+        exchange = _post(chat, _format(chat, schema))
+        if exchange.status is None or not 400 <= exchange.status < 500:
+            _kept(honoured(chat, exchange), schema)
+            judged += 1
+    if not judged:
+        raise Inconclusive("both schemas were refused")
+
+
+@check("structured_output.together")
+def test_together(chat: Chat) -> None:
+    """A promised format holds in a conversation, at temperature 0, and for each of two choices."""
+    fields = {"temperature": 0, "n": 2}
+    asked = {name: value for name, value in fields.items() if chat.dialect.documents(name)}
+    name = _formats(chat)[0]
+    form, schema = KINDS[name]
+    messages = [*HISTORY, {"role": "user", "content": ASKED}]
+    _kept(honoured(chat, chat.post(chat.body(messages, tokens=TOKENS, response_format=form(chat), **asked))), schema)
+
+
+@check("structured_output.cut-short")
+def test_cut_short(chat: Chat) -> None:
+    """The token limit holds for JSON: text that it cuts does not say that it is whole."""
+    name = _formats(chat)[0]
+    form, schema = KINDS[name]
+    reply = honoured(chat, chat.post(chat.body(ASKED, tokens=FEW, response_format=form(chat))))
+    if reply.finish == "stop" and _misfit(reply.text.strip(), schema):
+        raise Mismatch(
+            "finish reason 'length' for JSON that the limit cut", f"'stop': {shown(reply.text)}", reply.exchange
+        )
 
 
 @check("structured_output.json-object")
@@ -216,3 +294,21 @@ def test_bounded(chat: Chat) -> None:
             raise Mismatch(expected, f"{len(run[0])} characters, beginning {shown(run[0][:20])}", reply.exchange)
         if reply.finish == "length":
             raise Inconclusive(f"the answer was cut at {TOKENS} tokens, though not by a run: {shown(reply.text)}")
+
+
+@oracle("structured_output.kept")
+def test_kept(reply: Reply, dialect: Dialect) -> None:
+    """Any choice that came to its own end is JSON that fits the format of its request, whatever else was asked."""
+    sent = asked(reply.exchange)
+    schema = _promised(dialect, sent.get("response_format"))
+    if schema is None or sent.get("stop") or schema in UNUSABLE.values():
+        raise NotApplicable("no JSON was promised")
+    whole(reply)
+    ended = [choice for choice in reply.choices if choice.finish == "stop" and not choice.calls]
+    for choice in ended:
+        wrong = _misfit(choice.text.strip(), schema)
+        if wrong:
+            observed = f"in choice {choice.index}: {wrong}"
+            raise Mismatch(f"text that is JSON and fits {shown(schema)}", observed, reply.exchange)
+    if not ended:
+        raise NotApplicable("no choice came to its own end")

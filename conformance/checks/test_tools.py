@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from conformance import calls
-from conformance.capability import honoured
-from conformance.chat import brief
+from conformance.capability import honoured, whole
+from conformance.chat import HI, brief
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 TOKENS = 256
 AT_ONCE = 4
+MANY, FEW = 16, 3
 
 
 def _closed(properties: Json) -> Json:
@@ -38,6 +39,7 @@ CITY = _closed({"city": {"type": "string"}})
 PARAMETERS = {"get_weather": CITY, "get_time": CITY}
 OFFER = [_tool("get_weather", CITY, "Tells the weather in a city"), _tool("get_time", CITY, "Tells the time in a city")]
 ASKED = "What is the weather in Paris? Use get_weather."
+LATE_NAME = "get-Time_of-Day_in_2_Cities"
 TWICE = "Call get_weather for both cities, Paris and Oslo: once for Paris and once for Oslo."
 MODES: dict[str, Json] = {
     "named": {"tool_choice": {"type": "function", "function": {"name": "get_time"}}},
@@ -74,9 +76,10 @@ def _offer(chat: Chat, mode: str, prompt: str = ASKED, **fields: Any) -> Reply: 
     return honoured(chat, exchange)
 
 
-def _both(chat: Chat, mode: str, prompt: str = ASKED) -> Iterator[Reply]:
-    """The whole and the streamed answer of a mode."""
+def _both(chat: Chat, mode: str, prompt: str | None = None) -> Iterator[Reply]:
+    """The whole and the streamed answer of a mode; where some call is required, nothing in the prompt suggests one."""
     chat.offered("tools")
+    prompt = prompt or (HI if mode == "required" else ASKED)
     yield _offer(chat, mode, prompt)
     yield _offer(chat, mode, prompt, stream=True)
 
@@ -170,6 +173,48 @@ def test_auto_no_crash(chat: Chat) -> None:
             _calls_only(reply, *PARAMETERS)
 
 
+@check("tools.late-choice")
+def test_late_choice(chat: Chat) -> None:
+    """The last of many functions, with every kind of character in its name and without parameters, is called when named."""
+    chat.offered("tools")
+    many = [_tool(f"get_fact_{number}", CITY) for number in range(MANY - 1)]
+    offer = [*many, {"type": "function", "function": {"name": LATE_NAME}}]
+    choice = {"type": "function", "function": {"name": LATE_NAME}}
+    reply = honoured(chat, chat.post(_body(chat, HI, tools=offer, tool_choice=choice)))
+    for call in _called(reply):
+        if calls.name(call) != LATE_NAME:
+            raise Mismatch(f"a call of {LATE_NAME}", f"of {shown(calls.name(call))}", reply.exchange)
+
+
+@check("tools.every-choice")
+def test_every_choice(chat: Chat) -> None:
+    """With n = 2 every choice of a stream calls the function that tool_choice names."""
+    chat.offered("tools", "n")
+    body = _body(chat, ASKED, tools=OFFER, **MODES["named"], n=2, stream=True, **chat.asking_usage)
+    reply = honoured(chat, chat.post(body))
+    if any(choice.finish == "length" for choice in reply.choices):
+        raise Inconclusive(f"a choice was cut at {TOKENS} tokens")
+    for choice in reply.choices:
+        called = {calls.name(call) for call in choice.calls}
+        if called != {"get_time"}:
+            observed = f"{shown(sorted(called))} and the text {shown(choice.text)} in choice {choice.index}"
+            raise Mismatch("calls of get_time alone in every choice", observed, reply.exchange)
+
+
+@check("tools.cut-short")
+def test_cut_short(chat: Chat) -> None:
+    """The token limit holds for calls: one that it cuts does not say that it is whole."""
+    chat.offered("tools")
+    limit = {chat.limit: FEW} if chat.limit else {}
+    reply = honoured(chat, chat.post(_body(chat, ASKED, tools=OFFER, **MODES["named"]) | limit))
+    count = reply.count("completion_tokens")
+    if count is None or count < FEW:
+        raise Inconclusive("the call took fewer tokens than the limit, or they are not counted")
+    arguments = [dig(call, "function", "arguments") for call in reply.choice().calls]
+    if reply.finish != "length" and not all(isinstance(a, str) and calls.is_object(a) for a in arguments):
+        raise Mismatch("finish_reason 'length' for a call that the limit cut", _seen(reply), reply.exchange)
+
+
 @check("tools.call-shape")
 def test_call_shape(chat: Chat) -> None:
     """A call has an id, the type function, and a function whose name was offered and whose arguments are a string."""
@@ -232,9 +277,24 @@ def test_finish(chat: Chat) -> None:
         allowed = ("tool_calls", "stop") if mode == "named" else ("tool_calls",)
         if reply.finish not in allowed:
             raise Mismatch(f"finish_reason {' or '.join(allowed)} with a call", _seen(reply), reply.exchange)
-    for reply in _both(chat, "auto"):
+    for reply in (*_both(chat, "auto"), *_asked_twice(chat)):
         if reply.finish != "length" and (reply.finish == "tool_calls") != bool(reply.choice().calls):
             raise Mismatch("finish_reason tool_calls if and only if a tool was called", _seen(reply), reply.exchange)
+
+
+@oracle("tools.calls-whole")
+def test_callswhole(reply: Reply) -> None:
+    """A choice that finished with tool_calls has called a function with whole arguments: a JSON object."""
+    whole(reply)
+    finished = [choice for choice in reply.choices if choice.finish == "tool_calls"]
+    if not finished:
+        raise NotApplicable("no choice finished with tool_calls")
+    for choice in finished:
+        for call in choice.calls:
+            arguments = dig(call, "function", "arguments")
+            if dig(call, "function", "name") and isinstance(arguments, str) and not calls.is_object(arguments):
+                observed = f"{shown(arguments)} in choice {choice.index}"
+                raise Mismatch("arguments that are a JSON object", observed, reply.exchange)
 
 
 @check("tools.stream-deltas")
@@ -271,6 +331,15 @@ def _answered(chat: Chat, message: Json, found: list[Json]) -> Reply:
     return chat.accepted(chat.post(_body(chat, history, tools=OFFER)))
 
 
+@check("tools.several-results")
+def test_several_results(chat: Chat) -> None:
+    """Several calls of one answer of the target's own are taken back, each with its result, and answered."""
+    whole = next((reply for reply in _several(chat) if not reply.streamed), None)
+    if whole is None:
+        raise Inconclusive("no whole answer had two calls")
+    _says_something(_answered(chat, dig(whole.body, "choices", 0, "message"), whole.choice().calls))
+
+
 @check("tools.ids-unique")
 def test_ids_unique(chat: Chat) -> None:
     """No two calls of an answer have the same id."""
@@ -281,8 +350,9 @@ def test_ids_unique(chat: Chat) -> None:
 
 
 def _asked_twice(chat: Chat) -> list[Reply]:
-    """Answers to a prompt that wants two calls, whole and streamed."""
-    return list(_both(chat, "default", TWICE))
+    """Answers to a prompt that wants two calls, whole and streamed, at temperature 0."""
+    chat.offered("tools")
+    return [_offer(chat, "default", TWICE, temperature=0, **stream) for stream in ({}, {"stream": True})]
 
 
 def _several(chat: Chat) -> list[Reply]:
@@ -291,6 +361,25 @@ def _several(chat: Chat) -> list[Reply]:
     if not several:
         raise Inconclusive("no answer had two calls")
     return several
+
+
+@check("tools.stream-equals-plain")
+def test_stream_equals_plain(chat: Chat) -> None:
+    """At temperature 0 a stream makes the calls that the whole answer makes."""
+    plain, streamed = _asked_twice(chat)
+    if _said(plain) == _said(streamed):
+        return
+    if "length" in (plain.finish, streamed.finish):
+        raise Inconclusive(f"an answer was cut at {TOKENS} tokens")
+    again = honoured(chat, chat.post(_body(chat, TWICE, tools=OFFER, temperature=0)))
+    if _said(again) != _said(plain):
+        raise Inconclusive("two whole answers to the same request differ, so a streamed one may")
+    raise Mismatch(f"the calls {shown(_said(plain))}, as not streamed", shown(_said(streamed)), streamed.exchange)
+
+
+def _said(reply: Reply) -> list[list[Any]]:
+    """The names and arguments of an answer's calls."""
+    return [[calls.name(call), dig(call, "function", "arguments")] for call in reply.choice().calls]
 
 
 @check("tools.parallel")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conformance.capability import whole
 from conformance.chat import HI, STORY
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+SLACK = 0.5  # of a long message: templates drop white space, and add to each message
 MANY = 8  # completion tokens: a turn's end and what a template adds are fewer
 NAMING = ("role", "id", "name")
 ASK_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -104,7 +106,7 @@ def test_details_bounded(reply: Reply) -> None:
 @check("usage.grows-with-prompt")
 def test_grows_with_prompt(chat: Chat) -> None:
     """A longer prompt has more prompt_tokens, streamed or not."""
-    short, longer = chat.plain(), chat.ask(LONGER)
+    short, longer = chat.plain(), _longer(chat)
     few, many = short.count("prompt_tokens"), longer.count("prompt_tokens")
     if few is None or many is None:
         raise Inconclusive("the answers do not say how many tokens their prompts have")
@@ -114,17 +116,60 @@ def test_grows_with_prompt(chat: Chat) -> None:
 
 @check("usage.n-covers-all")
 def test_n_covers_all(chat: Chat) -> None:
-    """With several choices completion_tokens counts all of them."""
+    """With several choices completion_tokens counts all of them, whole and streamed."""
     chat.offered("n")
-    exchange = chat.post(chat.body(STORY, tokens=12, n=3))
-    if not exchange.ok:
-        raise Inconclusive(f"n = 3 is refused with status {exchange.status}")
-    reply = chat.accepted(exchange)
+    counted = [
+        _covers(chat.accepted(exchange), n)
+        for n, exchange in ((5, chat.choices(5)), (2, chat.choices(2, stream=True, **chat.asking_usage)))
+        if exchange.ok
+    ]
+    if not any(counted):
+        raise Inconclusive("no choices that the token limit cut, or no count")
+
+
+def _covers(reply: Reply, n: int) -> bool:
+    """Whether the answer's count can be judged, and is right."""
     count = reply.count("completion_tokens")
-    if count is None or len(reply.choices) < 3 or any(choice.finish != "length" for choice in reply.choices):
-        raise Inconclusive("no three choices that the token limit cut, or no count")
-    if count < 3 * 12:
-        raise Mismatch("36 completion tokens, 12 for each of 3 choices", f"{count}", exchange)
+    if count is None or len(reply.choices) < n or any(choice.finish != "length" for choice in reply.choices):
+        return False
+    if count < n * 12:
+        raise Mismatch(f"{n * 12} completion tokens, 12 for each of {n} choices", f"{count}", reply.exchange)
+    return True
+
+
+@check("usage.prompt-counted-once")
+def test_prompt_counted_once(chat: Chat) -> None:
+    """The same prompt has the same prompt_tokens for one choice and for several."""
+    chat.offered("n")
+    several = chat.choices(5)
+    if not several.ok:
+        raise Inconclusive(f"n = 5 is refused with status {several.status}")
+    one, many = chat.story().count("prompt_tokens"), chat.accepted(several).count("prompt_tokens")
+    if one is None or many is None:
+        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    if one != many:
+        raise Mismatch(f"{one} prompt tokens, as for one choice", f"{many}", several)
+
+
+@check("usage.conversation-counted")
+def test_conversation_counted(chat: Chat) -> None:
+    """prompt_tokens counts every message: a system message, earlier questions and answers, and the last question."""
+    short, longer = chat.plain(), _longer(chat)
+    turns = [(role, LONGER) for role in ("system", "user", "assistant")]
+    reply = chat.ask([{"role": role, "content": said} for role, said in (*turns, ("user", HI))])
+    few, many, all_of_it = (answer.count("prompt_tokens") for answer in (short, longer, reply))
+    if few is None or many is None or all_of_it is None:
+        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    least = few + (len(turns) - SLACK) * (many - few)
+    if all_of_it < least:
+        expected = f"at least {least:.0f} prompt tokens, as one of the {len(turns)} long messages alone has {many}"
+        raise Mismatch(expected, f"{all_of_it}", reply.exchange)
+
+
+def _longer(chat: Chat) -> Reply:
+    """The answer to a longer prompt, asked once a run."""
+    reply: Reply = chat.memo("longer", lambda: chat.ask(LONGER))
+    return reply
 
 
 @check("usage.stream-present", smoke=True)
@@ -154,15 +199,26 @@ def test_stream_once(stream: Reply) -> None:
         raise Mismatch("usage in one chunk", f"in {len(stream.usages)} chunks", stream.exchange)
 
 
-@check("usage.stream-with-finish")
-def test_stream_with_finish(chat: Chat) -> None:
-    """The chunk with the finish reason is the one that carries usage."""
-    reply = chat.streamed()
-    if not reply.usages:
-        raise Inconclusive("the stream has no usage")
-    carrier = next(chunk for chunk in reply.chunks if isinstance(dig(chunk.value, "usage"), dict))
+@oracle("usage.stream-asked")
+def test_stream_asked(stream: Reply, dialect: Dialect) -> None:
+    """Every stream that has to carry usage, because it was asked to or always, carries it, whatever else was asked."""
+    sent = asked(stream.exchange)
+    wanted = dialect.documents("stream_options") and dig(sent, "stream_options", "include_usage") is True
+    if not wanted and dialect.stream.usage != "always":
+        raise NotApplicable("no usage was asked for")
+    whole(stream)
+    if not stream.usages:
+        raise Mismatch("usage in a chunk of the stream", f"none in {len(stream.chunks)} chunks", stream.exchange)
+
+
+@oracle("usage.stream-with-finish")
+def test_stream_with_finish(stream: Reply) -> None:
+    """The chunk with the finish reason is the one that carries usage, in every stream."""
+    if not whole(stream).usages:
+        raise NotApplicable("the stream has no usage")
+    carrier = next(chunk for chunk in stream.chunks if isinstance(dig(chunk.value, "usage"), dict))
     if not any(isinstance(choice.get("finish_reason"), str) for choice in carrier.choices):
-        raise Mismatch("usage in the chunk with the finish reason", "in another chunk", reply.exchange)
+        raise Mismatch("usage in the chunk with the finish reason", "in another chunk", stream.exchange)
 
 
 @check("usage.stream-own-chunk")
@@ -199,7 +255,7 @@ def test_stream_null_before(chat: Chat) -> None:
 def test_stream_equals_plain(chat: Chat) -> None:
     """The same request has the same prompt_tokens streamed and not, and the same completion_tokens where the limit cuts both."""
     whole = chat.story()
-    streamed = chat.memo("streamed story with usage", lambda: chat.stream(STORY, tokens=48, **_asking(chat)))
+    streamed = chat.memo("streamed story with usage", lambda: chat.stream(STORY, tokens=48, **chat.asking_usage))
     for name in COUNTS:
         here, there = whole.count(name), streamed.count(name)
         cut = whole.finish == streamed.finish == "length"
@@ -223,11 +279,6 @@ def _has_counts(reply: Reply) -> None:
         count = reply.count(name)
         if count is None or count < 0 or (name != "completion_tokens" and count == 0):
             raise Mismatch(f"usage with a count of {name}", f"{str(reply.usage.get(name))[:60]}", reply.exchange)
-
-
-def _asking(chat: Chat) -> dict[str, Any]:
-    """stream_options, where the document has them."""
-    return dict(ASK_USAGE) if chat.dialect.documents("stream_options") else {}
 
 
 def _with_usage(chat: Chat) -> Reply:

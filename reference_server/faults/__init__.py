@@ -16,6 +16,7 @@ from reference_server.faults import (  # noqa: F401 - they register
     service,
     stream,
     text,
+    together,
     tools,
     transport,
     usage,
