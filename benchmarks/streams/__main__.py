@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BATCH = 2000
+REPORTED = 50 * BATCH
 SHOWN = 20
 
 
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for batch in pool.map(partial(tried, options.seed), numbers):
             found.add(batch)
             first = first or batch.memory
+            if sys.stderr.isatty() or found.streams % REPORTED == 0:
+                print(f"{found.streams} of {options.count} streams, {len(found.broken)} broken", file=sys.stderr, flush=True)
     document = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.streams", *sys.argv[1:]]),
