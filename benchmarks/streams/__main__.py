@@ -39,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found.add(batch)
             first = first or batch.memory
             if sys.stderr.isatty() or found.streams % REPORTED == 0:
-                print(f"{found.streams} of {options.count} streams, {len(found.broken)} broken", file=sys.stderr, flush=True)
+                print(
+                    f"{found.streams} of {options.count} streams, {len(found.broken)} broken",
+                    file=sys.stderr,
+                    flush=True,
+                )
     document = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.streams", *sys.argv[1:]]),
