@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 HALF_AN_HOUR = 1_800
 PATIENCE = 20
+SOME = 8  # tokens, with fewer of which 48 are counted wrong rather than cut
 SHORT = 2  # tokens that servers count differently, as that of the end
 COUNTING = "Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5"
 SPECIAL_TOKENS = (
@@ -129,6 +130,8 @@ def test_n_choices(chat: Chat, dialect: Dialect) -> None:
     for n in (2, 5):
         exchange = chat.choices(n)
         if not exchange.ok and exchange.status is not None and exchange.status < 500:
+            if n > 2:
+                return  # two came as asked
             raise Inconclusive(
                 f"n = {n} is refused with status {exchange.status}: what cannot be honoured is rightly refused"
             )
@@ -171,7 +174,7 @@ def test_length_finish(chat: Chat) -> None:
     """An answer that the token limit cuts says so: its finish reason is `length`, whole and streamed."""
     for reply in (chat.story(), chat.streamed_story()):
         count = reply.count("completion_tokens")
-        if reply.finish == "length" and count is not None and count < 48 - SHORT:
+        if reply.finish == "length" and count is not None and SOME < count < 48 - SHORT:
             raise Mismatch("finish reason 'length' at the limit of 48 tokens", f"after {count} tokens", reply.exchange)
         _cut_by_limit(reply, 48)
         if reply.finish != "length":

@@ -283,7 +283,7 @@ def test_finish(chat: Chat) -> None:
 
 
 @oracle("tools.calls-whole")
-def test_callswhole(reply: Reply) -> None:
+def test_calls_whole(reply: Reply) -> None:
     """A choice that finished with tool_calls has called a function with whole arguments: a JSON object."""
     whole(reply)
     finished = [choice for choice in reply.choices if choice.finish == "tool_calls"]
@@ -334,10 +334,10 @@ def _answered(chat: Chat, message: Json, found: list[Json]) -> Reply:
 @check("tools.several-results")
 def test_several_results(chat: Chat) -> None:
     """Several calls of one answer of the target's own are taken back, each with its result, and answered."""
-    whole = next((reply for reply in _several(chat) if not reply.streamed), None)
-    if whole is None:
+    plain = next((reply for reply in _several(chat) if not reply.streamed), None)
+    if plain is None:
         raise Inconclusive("no whole answer had two calls")
-    _says_something(_answered(chat, dig(whole.body, "choices", 0, "message"), whole.choice().calls))
+    _says_something(_answered(chat, dig(plain.body, "choices", 0, "message"), plain.choice().calls))
 
 
 @check("tools.ids-unique")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.capability import whole
+from conformance.capability import honoured, whole
 from conformance.chat import HI, STORY
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -156,7 +156,8 @@ def test_conversation_counted(chat: Chat) -> None:
     """prompt_tokens counts every message: a system message, earlier questions and answers, and the last question."""
     short, longer = chat.plain(), _longer(chat)
     turns = [(role, LONGER) for role in ("system", "user", "assistant")]
-    reply = chat.ask([{"role": role, "content": said} for role, said in (*turns, ("user", HI))])
+    messages = [{"role": role, "content": said} for role, said in (*turns, ("user", HI))]
+    reply = honoured(chat, chat.post(chat.body(messages)))
     few, many, all_of_it = (answer.count("prompt_tokens") for answer in (short, longer, reply))
     if few is None or many is None or all_of_it is None:
         raise Inconclusive("the answers do not say how many tokens their prompts have")

@@ -22,7 +22,13 @@ def same_id_again(body: Json, _: object) -> Json:
     return {**body, "id": f"{body['id'].partition('-')[0]}-1"}
 
 
-@FAULTS.at("body", every=("chat.n-choices",))
+@FAULTS.at(
+    "body",
+    every=(
+        "chat.choices-asked",
+        "chat.n-choices",
+    ),
+)
 def one_choice_only(body: Json, _: object) -> Json:
     """`n` is accepted and one choice comes in whole answers."""
     return {**body, "choices": body["choices"][:1]}
@@ -110,6 +116,7 @@ def another_model_answers(document: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
+        "structured_output.together",
         *NO_CHOICE,
         "chat.field[choices] not adaptive",
         "chat.n-choices",
@@ -126,6 +133,7 @@ def choices_empty(body: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
+        "structured_output.together in dria",
         *NO_CHOICE,
         "chat.field[choices]",
         "tools.auto-no-crash",
@@ -140,6 +148,7 @@ def choice_by_itself(body: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
+        "chat.choices-asked",
         "chat.choices-independent",
         "chat.n-choices",
         "chat.one-choice-by-default",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT = 2048  # tokens, where a document states a default
 
 
-@FAULTS.at("order", every=("chat.stop-cuts", "chat.stop-finish"))
+@FAULTS.at("order", every=("chat.stop-absent", "chat.stop-any-text", "chat.stop-cuts", "chat.stop-finish"))
 def stop_ignored(order: Order, _: object) -> Order:
     """Stop sequences are accepted and ignored."""
     return replace(order, chat=replace(order.chat, stop=()))
@@ -38,13 +38,30 @@ def default_limit_ignored(order: Order, _: object) -> Order:
     return replace(order, chat=replace(order.chat, max_tokens=None, messages=(*order.chat.messages[:-1], endless)))
 
 
-@FAULTS.at("events", every=("chat.length-finish",))
+@FAULTS.at(
+    "events",
+    every=(
+        "structured_output.cut-short",
+        "structured_output.kept",
+        "tools.cut-short",
+        "chat.length-finish",
+    ),
+)
 def finish_stop_at_limit(events: list[Event], _: object) -> list[Event]:
     """An answer cut by the limit says `stop` instead of `length`."""
     return [Finish(event.choice, "stop") if _is_cut(event) else event for event in events]
 
 
-@FAULTS.at("events", every=("chat.text-clean[replacement]", "logprobs.present", "logprobs.streamed"))
+@FAULTS.at(
+    "events",
+    every=(
+        "logprobs.asked",
+        "logprobs.every-choice",
+        "chat.text-clean[replacement]",
+        "logprobs.present",
+        "logprobs.streamed",
+    ),
+)
 def replacement_char(events: list[Event], trail: Trail) -> list[Event]:
     """A character is lost on the way and U+FFFD stands in its place, once in every answer that is no JSON."""
     for at, event in enumerate(events):

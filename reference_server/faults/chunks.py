@@ -128,6 +128,7 @@ def last_choice_alone_finishes(chunks: Chunks, trail: Trail) -> Chunks:
 @FAULTS.at(
     "chunks",
     every=(
+        "usage.stream-asked",
         "clients.openai-python-stream in openai",
         "usage.stream-null-before",
         "usage.stream-on-request",
@@ -159,6 +160,8 @@ def usage_unasked(chunks: Chunks, _: object) -> Chunks:
 @FAULTS.at(
     "chunks",
     every=(
+        "tools.calls-whole",
+        "tools.stream-equals-plain",
         "stream.field[choices.delta.tool_calls.index]",
         "tools.offered-only",
         "tools.stream-deltas",

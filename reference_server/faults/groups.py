@@ -37,8 +37,11 @@ NO_CHOICE = (
     "sampling.penalties-accepted",
     "stream.equals-plain",
     "structured_output.json-*",
+    "structured_output.keywords",
+    "tools.late-choice",
     "tools.named-choice",
     "tools.required-choice",
+    "tools.stream-equals-plain",
 )
 # What was asked for as a stream is not announced as one, and a whole answer it is not either.
 NO_STREAM = (
@@ -64,6 +67,14 @@ NO_STREAM = (
     "-tools.round-trip",
     "-tools.override-shape",
     "-tools.offered-only",
+    "-chat.stop-absent",
+    "-tools.calls-whole",
+    "-tools.cut-short",
+    "-tools.late-choice",
+    "-usage.stream-asked",
+    "-usage.stream-with-finish",
+    "chat.text-intact",
+    "usage.n-covers-all",
     "request.accepts[stream]",
     "request.accepts[stream_options*] not dos_ai",
     "request.valid-bodies in adaptive openai solidrust",
@@ -89,6 +100,7 @@ UNREADABLE = (
     "structured_output.streamed",
     "tools.named-choice",
     "tools.required-choice",
+    "tools.stream-equals-plain",
     "usage.stream-on-request",
     "usage.stream-present",
 )

@@ -39,7 +39,7 @@ def id_changes_in_stream(chunks: list[Json], trail: Trail) -> list[Json]:
 
 @FAULTS.at(
     "chunks",
-    every=("stream.incremental", "stream.equals-plain", "logprobs.streamed"),
+    every=("logprobs.asked", "stream.incremental", "stream.equals-plain", "logprobs.streamed"),
 )
 def cumulative_deltas(chunks: list[Json], trail: Trail) -> list[Json]:
     """Deltas repeat all of the text so far; the first hundred do, in answers that are no JSON."""
@@ -61,7 +61,16 @@ def first_text_lost(chunks: list[Json], trail: Trail) -> list[Json]:
 
 
 @FAULTS.at(
-    "chunks", every=("stream.n-choices", "stream.finish-once not dria solidrust", "stream.role-once not solidrust")
+    "chunks",
+    every=(
+        "chat.choices-asked",
+        "tools.calls-whole",
+        "tools.every-choice",
+        "tools.offered-only",
+        "stream.n-choices",
+        "stream.finish-once not dria solidrust",
+        "stream.role-once not solidrust",
+    ),
 )
 def index_always_zero(chunks: list[Json], _: object) -> list[Json]:
     """Chunks of every choice say that they are of the first."""

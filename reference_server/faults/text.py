@@ -21,6 +21,8 @@ TURN = itertools.count()
 @FAULTS.at(
     "events",
     every=(
+        "logprobs.asked",
+        "logprobs.every-choice",
         "chat.text-clean[thinking]",
         "logprobs.present",
         "logprobs.streamed",
@@ -34,6 +36,8 @@ def thoughts_in_the_text(events: Events, trail: Trail) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "logprobs.asked",
+        "logprobs.every-choice",
         "chat.text-clean[special-tokens]",
         "logprobs.present",
         "logprobs.streamed",
@@ -47,6 +51,7 @@ def end_token_in_the_text(events: Events, trail: Trail) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "usage.stream-asked in dos_ai",
         "stream.finish-once",
         "usage.completion-counted not adaptive solidrust",
         "usage.stream-on-request in dos_ai",
@@ -61,6 +66,9 @@ def text_after_the_finish(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "structured_output.kept",
+        "structured_output.keywords",
+        "structured_output.together",
         "structured_output.json-object",
         "structured_output.json-schema",
         "structured_output.streamed",
@@ -89,6 +97,9 @@ def white_space_without_end(events: Events, trail: Trail) -> Events:
 @FAULTS.at(
     "order",
     every=(
+        "structured_output.kept",
+        "structured_output.keywords",
+        "structured_output.together",
         "structured_output.json-object",
         "structured_output.json-schema",
         "structured_output.streamed",
@@ -102,6 +113,8 @@ def format_ignored(order: Order, _: object) -> Order:
 @FAULTS.at(
     "order",
     every=(
+        "logprobs.asked",
+        "logprobs.every-choice",
         "logprobs.present",
         "logprobs.streamed",
         "logprobs.values",
@@ -173,7 +186,16 @@ def _first(events: Events, trail: Trail, words: str) -> Events:
     return made
 
 
-@FAULTS.at("events", every=("chat.stop-cuts",))
+@FAULTS.at(
+    "events",
+    every=(
+        "chat.stop-absent",
+        "chat.stop-any-text",
+        "logprobs.asked",
+        "logprobs.every-choice",
+        "chat.stop-cuts",
+    ),
+)
 def stop_sequence_in_the_text(events: Events, trail: Trail) -> Events:
     """A stop sequence, the last of the list, stands at the end of an answer that one ended."""
     stops = trail.order.chat.stop

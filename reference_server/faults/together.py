@@ -107,7 +107,7 @@ def choices_out_of_order(body: Json, _: object) -> Json:
     return {**body, "choices": body["choices"][::-1]}
 
 
-@FAULTS.at("order", every=("chat.fields-forgotten not dria",))
+@FAULTS.at("order", every=("chat.limit-unasked not dria",))
 def short_by_default(order: Order, _: object) -> Order:
     """Where no limit is asked for sixteen tokens are."""
     return _asking(order, max_tokens=order.chat.max_tokens or DEFAULT)

@@ -34,6 +34,9 @@ def calls_share_an_id(events: list[Event], _: object) -> list[Event]:
 @FAULTS.at(
     "order",
     every=(
+        "tools.every-choice",
+        "tools.late-choice",
+        "tools.required-choice",
         "tools.named-choice",
         "tools.none-choice",
     ),
@@ -46,6 +49,8 @@ def tool_choice_ignored(order: Order, _: object) -> Order:
 @FAULTS.at(
     "order",
     every=(
+        "tools.every-choice",
+        "tools.late-choice",
         "tools.named-choice",
         "tools.required-choice",
     ),
@@ -86,6 +91,8 @@ def call_id_empty(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "tools.every-choice",
+        "tools.late-choice",
         "clients.openai-python in aqueduct dos_ai openai",
         "tools.auto-no-crash",
         "tools.offered-only",
@@ -103,6 +110,7 @@ def unknown_function_called(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "tools.calls-whole",
         "clients.openai-python in aqueduct dos_ai openai",
         "tools.arguments-valid",
         "tools.parallel",
@@ -116,6 +124,8 @@ def arguments_cut(events: Events, _: object) -> Events:
 @FAULTS.at(
     "body",
     every=(
+        "tools.several-results",
+        "tools.stream-equals-plain",
         "chat.field[choices.message.tool_calls.function.arguments]",
         "clients.openai-python in aqueduct dos_ai openai",
         "tools.arguments-valid",
@@ -135,6 +145,7 @@ def arguments_as_object(body: Json, _: object) -> Json:
 @FAULTS.at(
     "body",
     every=(
+        "tools.several-results",
         "chat.field[choices.message.tool_calls.custom]",
         "chat.field[choices.message.tool_calls.type]",
         "tools.call-shape",
@@ -152,7 +163,10 @@ def _calls(events: Events, change: Callable[[ToolCall], ToolCall]) -> Events:
 
 
 def _loaded(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except ValueError:  # cut by the token limit
+        return {}
 
 
 def _called(body: Json, change: Callable[[Json], Json]) -> Json:

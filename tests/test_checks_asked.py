@@ -1,0 +1,157 @@
+"""What the oracles that look at every answer say of one that does, and does not, keep what was asked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import dialects
+from conformance.checks import test_asked, test_chat, test_logprobs, test_structured_output, test_tools, test_usage
+from conformance.checks.test_asked import SAID, WRONG
+from conformance.reply import read
+from conformance.verdict import Mismatch, NotApplicable
+from conformance.wire.exchange import Exchange, Frame, Request
+
+if TYPE_CHECKING:
+    from conformance.reply import Reply
+
+Json = dict[str, Any]
+OPENAI, DOS = dialects.load("openai"), dialects.load("dos_ai")
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+def reply(asked: Json, *choices: Json, date: str | None = None, **body: Any) -> Reply:  # noqa: ANN401 - JSON
+    """A whole answer of these choices."""
+    made = [{"index": n, "finish_reason": "stop", **choice} for n, choice in enumerate(choices)]
+    request = Request(
+        "POST", "http://127.0.0.1/v1/chat/completions", (), json.dumps({"messages": [], **asked}).encode()
+    )
+    headers = (("content-type", "application/json"), *((("date", date),) if date else ()))
+    frames = (Frame(0.0, json.dumps({"choices": made, **body}).encode()),)
+    return read(Exchange("x1", request, 0.0, 0.1, 200, headers, frames))
+
+
+def stream(asked: Json, *chunks: Json) -> Reply:
+    """A streamed answer of these chunks."""
+    request = Request(
+        "POST", "http://127.0.0.1/v1/chat/completions", (), json.dumps({"messages": [], **asked}).encode()
+    )
+    text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    headers = (("content-type", "text/event-stream"),)
+    return read(Exchange("x1", request, 0.0, 0.1, 200, headers, (Frame(0.0, text.encode()),)))
+
+
+def saying(text: str, **members: Any) -> Json:  # noqa: ANN401 - JSON
+    return {"message": {"role": "assistant", "content": text}, **members}
+
+
+def scored(text: str, *tokens: str) -> Json:
+    return saying(text, logprobs={"content": [{"token": token, "logprob": -0.1, "bytes": None} for token in tokens]})
+
+
+def test_a_stop_sequence_in_any_choice_is_seen() -> None:
+    test_asked.test_stop_absent(reply({"stop": "x"}, saying("a"), saying("b")))
+    with pytest.raises(Mismatch, match="choice 1"):
+        test_asked.test_stop_absent(reply({"stop": ["y", "x"]}, saying("a"), saying("bx")))
+    for nothing in (None, "", [], [5]):
+        with pytest.raises(NotApplicable):
+            test_asked.test_stop_absent(reply({"stop": nothing}, saying("x")))
+
+
+def test_choices_are_counted_where_some_were_asked_for() -> None:
+    test_asked.test_choices_asked(reply({"n": 2}, saying("a"), saying("b")))
+    with pytest.raises(Mismatch, match="2 choices"):
+        test_asked.test_choices_asked(reply({"n": 2}, saying("a")))
+    for nothing in ({}, {"n": 0}, {"n": None}, {"n": True}):
+        with pytest.raises(NotApplicable):
+            test_asked.test_choices_asked(reply(nothing, saying("a")))
+
+
+def test_an_index_is_a_place() -> None:
+    test_asked.test_index_in_place(reply({}, saying("a"), saying("b")))
+    with pytest.raises(Mismatch, match="in order"):
+        test_asked.test_index_in_place(reply({}, saying("a", index=1), saying("b", index=0)))
+    with pytest.raises(NotApplicable):
+        test_asked.test_index_in_place(reply({}, saying("a", index=None)))
+
+
+def kept(asked: Json, *choices: Json) -> None:
+    test_structured_output.test_kept(reply(asked, *choices), OPENAI)
+
+
+def test_json_is_asked_of_every_choice_that_came_to_its_end() -> None:
+    wanted = {"response_format": {"type": "json_object"}}
+    kept(wanted, saying("{}"), saying("{", finish_reason="length"))
+    with pytest.raises(Mismatch, match="choice 1"):
+        kept(wanted, saying("{}"), saying("Once"))
+    for nothing in ({}, {**wanted, "stop": "x"}, {"response_format": {"type": "text"}}):
+        with pytest.raises(NotApplicable):
+            kept(nothing, saying("Once"))
+
+
+def test_a_schema_that_is_not_strict_or_not_usable_promises_nothing() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+    with pytest.raises(Mismatch, match="'a' is a required property"):
+        kept({"response_format": form}, saying("{}"))
+    for strict, wrong in (
+        (False, schema),
+        (None, schema),
+        (True, {"type": "wonder"}),
+        (True, {"$ref": "#/$defs/nowhere"}),
+    ):
+        named = {"name": "x", "schema": wrong, "strict": strict}
+        with pytest.raises(NotApplicable):
+            kept({"response_format": {"type": "json_schema", "json_schema": named}}, saying("{}"))
+
+
+def test_log_probabilities_are_asked_of_every_choice_and_within_the_limit() -> None:
+    asked = {"logprobs": True, "max_tokens": 2}
+    test_logprobs.test_asked(reply(asked, scored("a b", "a", " b")), OPENAI)
+    with pytest.raises(Mismatch, match="log probabilities of the tokens"):
+        test_logprobs.test_asked(reply(asked, scored("a", "a"), saying("b")), OPENAI)
+    with pytest.raises(Mismatch, match="at most 2 tokens"):
+        test_logprobs.test_asked(reply(asked, scored("a", "a", "a", "a")), OPENAI)
+    with pytest.raises(NotApplicable):
+        test_logprobs.test_asked(reply({"logprobs": False}, saying("b")), OPENAI)
+
+
+def test_a_stream_has_usage_where_it_was_asked_for_or_always() -> None:
+    chunk = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}
+    counts = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    asked = {"stream": True, "stream_options": {"include_usage": True}}
+    test_usage.test_stream_asked(stream(asked, chunk, {"choices": [], "usage": counts}), OPENAI)
+    for dialect, wanted in ((OPENAI, asked), (DOS, {"stream": True})):
+        with pytest.raises(Mismatch, match="none in 1 chunks"):
+            test_usage.test_stream_asked(stream(wanted, chunk), dialect)
+    with pytest.raises(NotApplicable):
+        test_usage.test_stream_asked(stream({"stream": True}, chunk), OPENAI)
+    with pytest.raises(NotApplicable):
+        test_usage.test_stream_asked(stream(asked, chunk, {"error": {"message": "oh"}}), OPENAI)
+
+
+def test_a_finished_call_has_whole_arguments() -> None:
+    def calling(arguments: str, finish: str = "tool_calls") -> Reply:
+        call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+        return reply({}, {"message": {"content": None, "tool_calls": [call]}, "finish_reason": finish})
+
+    test_tools.test_calls_whole(calling("{}"))
+    for broken in ("", "null", '{"a": 1', "[]"):
+        with pytest.raises(Mismatch, match="JSON object"):
+            test_tools.test_calls_whole(calling(broken))
+    with pytest.raises(NotApplicable):
+        test_tools.test_calls_whole(calling('{"a"', "length"))
+
+
+def test_a_time_is_held_against_the_answers_own_date() -> None:
+    date, then = "Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777
+    test_chat.test_created_is_now(reply({}, saying("a"), date=date, created=then + 1_700))
+    for wrong in (then + 7_200, then - 3_600):
+        with pytest.raises(Mismatch):
+            test_chat.test_created_is_now(reply({}, saying("a"), date=date, created=wrong))
+
+
+def test_no_way_to_spoil_a_text_leaves_it_as_it_is() -> None:
+    assert [what for what, spoil in WRONG.items() if spoil(SAID) == SAID] == []
