@@ -145,3 +145,16 @@ def test_chunks_are_asked_of_nobody_who_speaks_http_1_0(*, version: bytes, blame
                 test_service.test_chunked_request(chat)
     finally:
         client.close()
+
+
+def test_a_stream_need_not_say_how_it_ended_where_no_page_says_that_it_does(
+    asking: Callable[..., tuple[Chat, list[Json]]],
+) -> None:
+    body = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\ndata: [DONE]\n\n'
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    headers = (("content-type", "text/event-stream"),)
+    silent = read(Exchange("x1", request, 0.0, 0.1, 200, headers, (Frame(0.0, body),)))
+
+    assert asking("dria", "m")[0].unfinished(silent)
+    assert not asking("openai", "m")[0].unfinished(silent)
+    assert not asking("dria", "m")[0].unfinished(answered({}, "Hi"))

@@ -157,6 +157,8 @@ def test_max_tokens_bounds(chat: Chat, explore: Explorer) -> None:
 def test_length_finish(chat: Chat) -> None:
     """An answer that the token limit cuts says so: its finish reason is `length`, whole and streamed."""
     for reply in (chat.story(), chat.streamed_story()):
+        if chat.unfinished(reply):
+            continue
         _cut_by_limit(reply, 48)
         if reply.finish != "length":
             raise Mismatch(
@@ -174,7 +176,7 @@ def test_natural_finish(chat: Chat) -> None:
         count = reply.count("completion_tokens")
         if reply.finish == "length" or (count is not None and count >= 256):
             raise Inconclusive("the answer ran into the token limit")
-        if reply.finish != "stop":
+        if reply.finish != "stop" and not chat.unfinished(reply):
             raise Mismatch(
                 "finish reason 'stop' for an answer that ended by itself", f"{reply.finish!r}", reply.exchange
             )
@@ -213,7 +215,8 @@ def test_stop_finish(chat: Chat) -> None:
                 f"it goes on: {reply.text[-60:]!r}",
                 reply.exchange,
             )
-        if word not in reply.text and reply.finish != "stop" and full.startswith(reply.text):
+        told = reply.finish == "stop" or chat.unfinished(reply)
+        if word not in reply.text and not told and full.startswith(reply.text):
             raise Mismatch(
                 "finish reason 'stop' for an answer that a stop sequence ended", f"{reply.finish!r}", reply.exchange
             )
