@@ -178,7 +178,13 @@ class Chat:
     def _spoken(self, ask: Callable[..., Reply]) -> Reply:
         """A short answer; with more tokens where the limit cut it before it said anything."""
         reply = ask(tokens=SHORT)
-        return ask(tokens=THINKING) if self.limit and not reply.text and reply.finish == "length" else reply
+        cut = not reply.text and (reply.finish == "length" or (reply.streamed and reply.finish is None))
+        return ask(tokens=THINKING) if self.limit and cut else reply
+
+    def unfinished(self, reply: Reply) -> bool:
+        """Whether it is a stream that says nothing of its end, as a document that promises no finish reason there allows."""
+        rows = [row for row in self.dialect.requirements if "stream.finish-once" in row.checks]
+        return reply.streamed and reply.finish is None and all(row.level == "MAY" for row in rows)
 
     def story(self, tokens: int = 48) -> Reply:
         """A longer whole answer that the token limit cuts, asked once a run."""

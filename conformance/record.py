@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from conformance.wire.client import Budget, BudgetSpent, Client, Timeouts
-from conformance.wire.exchange import KEPT_BODY, Exchange, Frame, Request
+from conformance.wire.exchange import HTTP, KEPT_BODY, Exchange, Frame, Request
 from reports.model import ReportError
 
 if TYPE_CHECKING:
@@ -129,4 +129,5 @@ def _exchange(record: ExchangeRecord, request: Request, stop_after: int | None, 
         error=record.error,
         aborted=stop_after is not None and record.error is None and len(frames) >= stop_after,
         undefined=undefined,
+        version=record.http_version or HTTP,
     )

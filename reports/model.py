@@ -162,6 +162,7 @@ class ExchangeRecord:
     curl: str = ""
     request_body: str | None = field(default=None, metadata=part(omit=True))
     request_body_base64: str | None = field(default=None, metadata=part(omit=True))
+    http_version: str | None = field(default=None, metadata=part(omit=True))
 
     @property
     def body(self) -> bytes:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import dialects
 from conformance.chat import Chat
-from conformance.checks import test_request
+from conformance.checks import test_chat, test_request, test_service
 from conformance.profile import Profile
+from conformance.reply import Reply, read
 from conformance.target import Target
-from conformance.verdict import Mismatch
+from conformance.verdict import Mismatch, NotApplicable
 from conformance.wire.client import Client
+from conformance.wire.exchange import Exchange, Frame, Request
+from tests.loopback import Loopback
 from tests.plain_service import Alter, Service, error
 
 if TYPE_CHECKING:
@@ -105,3 +109,52 @@ def test_no_row_demands_the_refusal_of_what_the_page_is_silent_about(name: str) 
                 demanded += [(row.id, check) for value in broken(root, spot, kind) if repr(value) in silent]
 
     assert demanded == []
+
+
+def answered(asked: Json, text: str, **members: Any) -> Reply:  # noqa: ANN401 - JSON
+    body = {"choices": [{"index": 0, "message": {"role": "assistant", "content": text}}], **members}
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), json.dumps(asked).encode())
+    headers = (("content-type", "application/json"),)
+    return read(Exchange("x1", request, 0.0, 0.1, 200, headers, (Frame(0.0, json.dumps(body).encode()),)))
+
+
+def test_a_model_may_repeat_what_was_said_to_it() -> None:
+    said = "Say hi to \x01\x7f <s> \ufffd"
+    echo = answered({"messages": [{"role": "user", "content": [{"type": "text", "text": said}]}]}, f"You said: {said}")
+
+    for part in ("control", "replacement", "special-tokens"):
+        test_chat.test_text_clean(echo, part)
+    with pytest.raises(Mismatch, match="x02"):
+        test_chat.test_text_clean(answered({"messages": [{"role": "user", "content": said}]}, "\x02"), "control")
+
+
+def test_a_dated_release_is_the_model_that_was_asked_for() -> None:
+    test_chat.test_model_echoed(answered({"model": "small"}, "Hi", model="small-2026-01-31"))
+    with pytest.raises(Mismatch, match="smaller"):
+        test_chat.test_model_echoed(answered({"model": "small"}, "Hi", model="smaller"))
+
+
+@pytest.mark.parametrize(("version", "blamed"), [(b"HTTP/1.0", False), (b"HTTP/1.1", True)])
+def test_chunks_are_asked_of_nobody_who_speaks_http_1_0(*, version: bytes, blamed: bool) -> None:
+    refusal = version + b" 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    client = Client()
+    try:
+        with Loopback(lambda _: [refusal]) as server:
+            chat = Chat(client, Target(server.url, "m", "a-key"), dialects.load("openai"), Profile(), {})
+            with pytest.raises(Mismatch if blamed else NotApplicable):
+                test_service.test_chunked_request(chat)
+    finally:
+        client.close()
+
+
+def test_a_stream_need_not_say_how_it_ended_where_no_page_says_that_it_does(
+    asking: Callable[..., tuple[Chat, list[Json]]],
+) -> None:
+    body = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\ndata: [DONE]\n\n'
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    headers = (("content-type", "text/event-stream"),)
+    silent = read(Exchange("x1", request, 0.0, 0.1, 200, headers, (Frame(0.0, body),)))
+
+    assert asking("dria", "m")[0].unfinished(silent)
+    assert not asking("openai", "m")[0].unfinished(silent)
+    assert not asking("dria", "m")[0].unfinished(answered({}, "Hi"))

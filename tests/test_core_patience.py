@@ -9,6 +9,7 @@ import pytest
 
 import dialects
 from conformance.chat import Chat
+from conformance.checks import test_clients
 from conformance.patience import HOPES, LONGEST, LimitSpent, Patience
 from conformance.profile import Profile
 from conformance.target import Target
@@ -150,6 +151,14 @@ def test_a_limited_key_of_the_profile_is_not_waited_for(slow: Callable[..., Slow
 
     assert target.chat.post(target.chat.body(), key=LIMITED).status == 429
     assert target.waits == []
+
+
+def test_a_spent_limit_is_not_the_official_clients_finding(slow: Callable[..., Slow]) -> None:
+    target = slow(lambda *_: (429, error("never")))
+    target.chat.patience.lost = HOPES
+
+    with pytest.raises((LimitSpent, Inconclusive)):
+        test_clients.test_openai_python_stream(target.chat)
 
 
 def test_a_bystander_whose_own_limit_was_met_proves_nothing(slow: Callable[..., Slow]) -> None:

@@ -91,13 +91,13 @@ def test_id_prefix(reply: Reply, dialect: Dialect) -> None:
 
 @oracle("chat.model-echoed")
 def test_model_echoed(reply: Reply) -> None:
-    """The answer names the model that was asked for."""
+    """The answer names the model that was asked for, or a dated release of it."""
     wanted = asked(reply.exchange).get("model")
     values = [chunk.value for chunk in reply.chunks] if reply.streamed else [reply.body]
     named = [name for value in values if isinstance(name := dig(value, "model"), str)]
     if not named:
         raise NotApplicable("no model is named")
-    wrong = next((name for name in named if name != wanted), None)
+    wrong = next((name for name in named if name != wanted and not name.startswith(f"{wanted}-")), None)
     if wrong is not None:
         raise Mismatch(f"model {wanted!r}", f"{wrong[:60]!r}", reply.exchange)
 
@@ -173,6 +173,8 @@ def test_max_tokens_bounds(chat: Chat, explore: Explorer) -> None:
 def test_length_finish(chat: Chat) -> None:
     """An answer that the token limit cuts says so: its finish reason is `length`, whole and streamed."""
     for reply in (chat.story(), chat.streamed_story()):
+        if chat.unfinished(reply):
+            continue
         count = reply.count("completion_tokens")
         if reply.finish == "length" and count is not None and SOME < count < 48 - SHORT:
             raise Mismatch("finish reason 'length' at the limit of 48 tokens", f"after {count} tokens", reply.exchange)
@@ -193,7 +195,7 @@ def test_natural_finish(chat: Chat) -> None:
         count = reply.count("completion_tokens")
         if reply.finish == "length" or (count is not None and count >= 256):
             raise Inconclusive("the answer ran into the token limit")
-        if reply.finish != "stop":
+        if reply.finish != "stop" and not chat.unfinished(reply):
             raise Mismatch(
                 "finish reason 'stop' for an answer that ended by itself", f"{reply.finish!r}", reply.exchange
             )
@@ -238,7 +240,8 @@ def test_stop_finish(chat: Chat) -> None:
                 f"it goes on: {reply.text[-60:]!r}",
                 reply.exchange,
             )
-        if word not in reply.text and reply.finish != "stop" and full.startswith(reply.text):
+        told = reply.finish == "stop" or chat.unfinished(reply)
+        if word not in reply.text and not told and full.startswith(reply.text):
             raise Mismatch(
                 "finish reason 'stop' for an answer that a stop sequence ended", f"{reply.finish!r}", reply.exchange
             )
@@ -248,7 +251,7 @@ def test_stop_finish(chat: Chat) -> None:
 def test_text_clean(reply: Reply, part: str) -> None:
     """The text is clean: no replacement characters, no half surrogates, no control or special tokens, no markup of thinking."""
     sent = asked(reply.exchange)
-    prompt = str(sent.get("messages"))
+    prompt = "\n".join(_strings(sent.get("messages")))
     for choice in reply.choices:
         found = next(_stains(choice.text, prompt, part), None)
         if found:
@@ -344,6 +347,15 @@ def _forms(chat: Chat, word: str, *, first: bool = False) -> list[str | list[str
     forms: list[str | list[str]] = [word] if "string" in kinds else []
     others = ["\u2603never", "\u2603nor", "\u2603neither"]
     return [*forms, [word, *others] if first else [*others, word]] if "array" in kinds else forms
+
+
+def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """All text in a value, as it is: what was said to a model it may say again."""
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, str):
+        yield value
+    for member in members:
+        yield from _strings(member)
 
 
 def _stains(text: str, prompt: str, part: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from conformance.chat import HI
 from conformance.fields import shown
 from conformance.registry import check
 from conformance.verdict import Conclusion, Inconclusive, Mismatch, Untested
-from conformance.wire.client import trust
+from conformance.wire.client import BudgetSpent, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ def _with_python(chat: Chat, base: str, use: Callable[[Any], None], key: str | N
             use(client)
     except openai.RateLimitError as error:
         raise Inconclusive(f"the client met a rate limit: {_hidden(chat, str(error))[:160]}") from None
-    except (Mismatch, Conclusion):
+    except (Mismatch, Conclusion, BudgetSpent):
         raise
     except Exception as error:  # noqa: BLE001 - what it can't read, the client raises in the words of many libraries
         said = f"{type(error).__name__}: {_hidden(chat, str(error))[:300]}"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
-from conformance.wire.exchange import Exchange, Frame, Request
+from conformance.wire.exchange import HTTP, Exchange, Frame, Request
 
 if TYPE_CHECKING:
     import ssl
@@ -191,6 +191,7 @@ class _Attempt:
     frames: list[Frame] = field(default_factory=list)
     error: str | None = None
     aborted: bool = False
+    version: str = HTTP
 
     def run(self, stop_after: int | None, pieces: Iterable[bytes] | None) -> Exchange:
         self.started, self.zero = time.time(), time.perf_counter()
@@ -213,6 +214,7 @@ class _Attempt:
             error=self.error,
             aborted=self.aborted,
             undefined=self.undefined,
+            version=self.version,
         )
 
     def _follow(self, url: str, stop_after: int | None, pieces: Iterable[bytes] | None) -> None:
@@ -242,6 +244,7 @@ class _Attempt:
             if version not in VERSIONS:
                 self.error = f"protocol: an answer in {version}"
                 return None
+            self.version = version
             self._read(response, stop_after)
         finally:
             response.close()

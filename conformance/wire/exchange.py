@@ -14,10 +14,11 @@ from urllib.parse import quote
 from conformance.wire import strict_json
 from conformance.wire.sse import Decoder, Event
 
-__all__ = ["Exchange", "Frame", "Request", "Timed"]
+__all__ = ["HTTP", "Exchange", "Frame", "Request", "Timed"]
 
 SECRET_HEADERS = ("authorization", "x-api-key", "api-key", "proxy-authorization", "cookie")
 KEPT_BODY = 64 * 1024
+HTTP = "HTTP/1.1"
 SHORTEST_SECRET = 6  # a shorter key is struck from headers only: as free text it is part of ordinary words
 LONGEST_ARGUMENT = 100_000  # the system's limit is 128 KiB
 
@@ -78,6 +79,7 @@ class Exchange:
     error: str | None = None
     aborted: bool = False
     undefined: bool = False
+    version: str = HTTP
 
     def header(self, name: str) -> str | None:
         """The value of a response header, whatever its case; several are joined with commas."""
@@ -155,6 +157,7 @@ class Exchange:
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="milliseconds"),
             "seconds": round(self.seconds, 6),
             "error": _struck(self.error, key) if self.error else None,
+            **({} if self.version == HTTP else {"http_version": self.version}),
             "curl": self.curl(key_env) if len(self.request.body) <= KEPT_BODY else "",
         }
 
