@@ -19,6 +19,8 @@ CUMULATED = 100
     "chunks",
     every=(
         *FINISHES,
+        # no page promises one in streams there
+        *(f"-{name} in dria solidrust" for name in FINISHES if name != "stream.finish-once"),
         "usage.stream-with-finish in dos_ai",
     ),
 )
