@@ -20,7 +20,10 @@ CUMULATED = 100
     every=(
         *FINISHES,
         # no page promises one in streams there
-        *(f"-{name} in dria solidrust" for name in FINISHES if name != "stream.finish-once"),
+        "-stream.equals-plain in dria solidrust",
+        "-chat.length-finish in dria solidrust",
+        "-chat.natural-finish in dria solidrust",
+        "-chat.stop-finish in solidrust",
         "usage.stream-with-finish in dos_ai",
     ),
 )
