@@ -182,9 +182,10 @@ class Chat:
         return ask(tokens=THINKING) if self.limit and cut else reply
 
     def unfinished(self, reply: Reply) -> bool:
-        """Whether it is a stream that says nothing of its end, as a document that promises no finish reason there allows."""
+        """Whether it is a stream with text and no word of its end, where the document promises no finish reason."""
         rows = [row for row in self.dialect.requirements if "stream.finish-once" in row.checks]
-        return reply.streamed and reply.finish is None and all(row.level == "MAY" for row in rows)
+        silent = reply.streamed and reply.text != "" and reply.finish is None
+        return silent and all(row.level == "MAY" for row in rows)
 
     def story(self, tokens: int = 48) -> Reply:
         """A longer whole answer that the token limit cuts, asked once a run."""

@@ -19,6 +19,11 @@ CUMULATED = 100
     "chunks",
     every=(
         *FINISHES,
+        # no page promises one in streams there
+        "-stream.equals-plain in dria solidrust",
+        "-chat.length-finish in dria solidrust",
+        "-chat.natural-finish in dria solidrust",
+        "-chat.stop-finish in solidrust",
         "usage.stream-with-finish in dos_ai",
     ),
 )
