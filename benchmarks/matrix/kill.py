@@ -77,7 +77,8 @@ def _job(fault: str, dialect: str, *, quick: bool) -> Job:
 
 
 def _reads(fault: str) -> bool:
-    return any(act.__module__.endswith(("request", "service")) for act in FAULTS.all[fault].acts.values())
+    acts = FAULTS.all[fault].acts
+    return "asked" in acts or any(act.__module__.endswith(("request", "service")) for act in acts.values())
 
 
 def cell(outcome: Outcome, sound: Outcome) -> Cell:
