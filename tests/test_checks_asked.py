@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -11,10 +11,13 @@ import dialects
 from conformance.checks import test_asked, test_chat, test_logprobs, test_structured_output, test_tools, test_usage
 from conformance.checks.test_asked import SAID, WRONG
 from conformance.reply import read
-from conformance.verdict import Mismatch, NotApplicable
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 from conformance.wire.exchange import Exchange, Frame, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.chat import Chat
     from conformance.reply import Reply
 
 Json = dict[str, Any]
@@ -155,3 +158,31 @@ def test_a_time_is_held_against_the_answers_own_date() -> None:
 
 def test_no_way_to_spoil_a_text_leaves_it_as_it_is() -> None:
     assert [what for what, spoil in WRONG.items() if spoil(SAID) == SAID] == []
+
+
+class Parrot:
+    """A chat that repeats what it is told to, in its own way."""
+
+    dialect = OPENAI
+
+    def __init__(self, says: Callable[[str], str]) -> None:
+        self._says = says
+
+    def memo(self, _: str, make: Callable[[], Reply]) -> Reply:
+        return make()
+
+    def ask(self, prompt: str, **_: object) -> Reply:
+        return reply({}, saying(self._says(prompt.removeprefix("Repeat exactly: "))))
+
+
+def test_a_text_that_always_comes_spoiled_in_one_way_is_seen() -> None:
+    test_asked.test_text_intact(cast("Chat", Parrot(str)))
+    for spoil in WRONG.values():
+        with pytest.raises(Mismatch):
+            test_asked.test_text_intact(cast("Chat", Parrot(spoil)))
+
+
+def test_what_a_model_leaves_out_once_is_no_failure() -> None:
+    for forgetful in (lambda text: text.replace("\N{PARTY POPPER}", ""), lambda _: "I will not."):
+        with pytest.raises(Inconclusive):
+            test_asked.test_text_intact(cast("Chat", Parrot(forgetful)))
