@@ -1,7 +1,7 @@
-"""python -m benchmarks.trust --matrix F --mutants F --alarms F [--write docs/trust.md]: what the suite finds, as a page.
+"""python -m benchmarks.trust [--matrix F] [--mutants F] [--alarms F] [--write docs/trust.md]: what the suite finds, as a page.
 
-The files are what `benchmarks.matrix`, `benchmarks.mutants` and `benchmarks.alarms` write with --json. Figures come from
-them alone; a file that is missing leaves its part out.
+The files are what `benchmarks.matrix`, `benchmarks.mutants` and `benchmarks.alarms` write with --json, by default those kept
+here. Figures come from them alone; a file that is missing leaves its part out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Json = dict[str, Any]
+KEPT = Path(__file__).parent
 HEAD = """# What the suite finds, and what it leaves alone
 
 A verdict is worth what its judge is worth, so the judge is measured: with servers that are wrong on purpose, with correct answers
@@ -42,7 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts += [*_faults(matrix)] if matrix else []
     parts += [*_mutants(mutants)] if mutants else []
     parts += [*_alarms(alarms)] if alarms else []
-    for path, part in ((robustness.STREAMS, robustness.bytes_part), (robustness.OWN_CODE, robustness.own_code_part)):
+    for path, part in (
+        (robustness.HUNT, robustness.hunt_part),
+        (robustness.STREAMS, robustness.bytes_part),
+        (robustness.OWN_CODE, robustness.own_code_part),
+    ):
         parts += [*part(_read(path))] if path.exists() else []
     parts += [*peers.section(_read(options.peers))] if options.peers.exists() else []
     text = "\n".join(parts).rstrip("\n") + "\n"
@@ -56,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trust", description=__doc__)
     for name in ("matrix", "mutants", "alarms"):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"what `benchmarks.{name} --json FILE` wrote")
+        kept = KEPT / f"{name}.json"
+        parser.add_argument(
+            f"--{name}", type=Path, metavar="FILE", default=kept, help=f"what `benchmarks.{name} --json FILE` wrote"
+        )
     parser.add_argument(
         "--peers", type=Path, default=peers.KEPT, help="of `benchmarks.peers`; default: the one kept here"
     )
@@ -65,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read(path: Path | None) -> Json:
-    return json.loads(path.read_text(encoding="utf-8")) if path else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
 
 
 def _summary(matrix: Json, mutants: Json, alarms: Json) -> Iterator[str]:
