@@ -132,6 +132,8 @@ def test_a_dated_release_is_the_model_that_was_asked_for() -> None:
     test_chat.test_model_echoed(answered({"model": "small"}, "Hi", model="small-2026-01-31"))
     with pytest.raises(Mismatch, match="smaller"):
         test_chat.test_model_echoed(answered({"model": "small"}, "Hi", model="smaller"))
+    with pytest.raises(Mismatch):
+        test_chat.test_model_echoed(answered({"model": "small"}, "Hi", model="small-mini"))
 
 
 @pytest.mark.parametrize(("version", "blamed"), [(b"HTTP/1.0", False), (b"HTTP/1.1", True)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 HALF_AN_HOUR = 1_800
 PATIENCE = 20
+DATED = re.compile(r"-\d{4}(-?\d{2}){0,2}").fullmatch  # how a release of a model is told from the model
 SOME = 8  # tokens, with fewer of which 48 are counted wrong rather than cut
 SHORT = 2  # tokens that servers count differently, as that of the end
 COUNTING = "Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5"
@@ -97,9 +99,13 @@ def test_model_echoed(reply: Reply) -> None:
     named = [name for value in values if isinstance(name := dig(value, "model"), str)]
     if not named:
         raise NotApplicable("no model is named")
-    wrong = next((name for name in named if name != wanted and not name.startswith(f"{wanted}-")), None)
+    wrong = next((name for name in named if name != wanted and not _release(name, wanted)), None)
     if wrong is not None:
         raise Mismatch(f"model {wanted!r}", f"{wrong[:60]!r}", reply.exchange)
+
+
+def _release(name: str, wanted: object) -> bool:
+    return isinstance(wanted, str) and name.startswith(wanted) and bool(DATED(name[len(wanted) :]))
 
 
 @check("chat.text-present", smoke=True)

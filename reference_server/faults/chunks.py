@@ -24,13 +24,7 @@ def created_changes_in_stream(chunks: Chunks, trail: Trail) -> Chunks:
     return chunks
 
 
-@FAULTS.at(
-    "chunks",
-    every=(
-        "chat.model-echoed not dos_ai dria",
-        "stream.model-constant",
-    ),
-)
+@FAULTS.at("chunks", every=("stream.model-constant",))
 def model_changes_in_stream(chunks: Chunks, trail: Trail) -> Chunks:
     """From the second chunk on the model has its full name."""
     for chunk in chunks:

@@ -112,6 +112,7 @@ def parts_refused(asked: Json, _: object) -> Json:
         "request.multi-turn",
         "sessions.completion-id-history",
         "tools.round-trip",
+        "tools.several-results in dos_ai openai",
     ),
 )
 def earlier_answers_refused(asked: Json, _: object) -> Json:
@@ -134,6 +135,8 @@ def developer_refused(asked: Json, _: object) -> Json:
 @FAULTS.at(
     "asked",
     every=(
+        "chat.stop-any-text",
+        "chat.text-intact",
         "errors.status-documented in dria",
         "request.any-text",
         "request.valid-bodies",
@@ -152,6 +155,7 @@ def emoji_break(asked: Json, _: object) -> Json:
 @FAULTS.at(
     "asked",
     every=(
+        "chat.text-intact",
         "logprobs.present",
         "logprobs.top-count",
         "logprobs.values",

@@ -106,6 +106,7 @@ def mark_before_json(pieces: list[bytes], _: object) -> list[bytes]:
         "service.strict-json[syntax]",
         "sessions.echo",
         "sessions.minted",
+        "structured_output.together",
     ),
 )
 def words_after_json(pieces: list[bytes], _: object) -> list[bytes]:

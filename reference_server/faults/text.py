@@ -86,7 +86,7 @@ def fence_around_json(events: Events, trail: Trail) -> Events:
     "events",
     every=(
         "structured_output.bounded",
-        "usage.completion-counted not adaptive solidrust",
+        "usage.completion-counted not solidrust",
     ),
 )
 def white_space_without_end(events: Events, trail: Trail) -> Events:
@@ -97,7 +97,7 @@ def white_space_without_end(events: Events, trail: Trail) -> Events:
 @FAULTS.at(
     "order",
     every=(
-        "structured_output.kept",
+        "structured_output.kept not adaptive aqueduct",
         "structured_output.keywords",
         "structured_output.together",
         "structured_output.json-object",

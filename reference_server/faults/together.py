@@ -76,7 +76,7 @@ def stop_of_three_only(order: Order, _: object) -> Order:
     return _asking(order, stop=order.chat.stop[:3])
 
 
-@FAULTS.at("asked", every=("chat.stop-cuts not adaptive",))
+@FAULTS.at("asked", every=("chat.stop-cuts not adaptive", "request.rejects[stop:type] in adaptive"))
 def stop_by_the_letter(asked: Json, _: object) -> Json:
     """A stop sequence that is no list is taken for a list of its characters."""
     stop = asked.get("stop")
