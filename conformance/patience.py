@@ -2,7 +2,8 @@
 
 A 429 says nothing of what was asked, so no check may take it for an answer: it is waited for as long as Retry-After says, or ever
 longer where nothing is said, a minute and a little in all. What is refused after that while the simplest request is served
-was not refused for haste, and is judged. Where several were never served, no other one is waited for.
+was not refused for haste, and is judged; after a few of those others are judged sooner. Where several were never served, no
+other one is waited for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ WHOLE = re.compile(r"\d+")
 TOO_MANY = 429
 LONGEST = 65.0  # seconds: the documents' windows are minutes
 FIRST = 1.0
+ALONE = 2  # requests that were refused while others were served, after which no such one is waited for so long
 HOPES = 3  # requests that were never served, after which no other is waited for
 
 
@@ -50,15 +52,17 @@ class Patience:
     longest: float = LONGEST
     met: bool = False
     lost: int = 0
+    alone: int = 0
 
     def served(self, ask: Callable[[], Exchange]) -> Exchange:
         """The first exchange that is not refused for haste. Raises Inconclusive or LimitSpent where none came in time."""
         waited, pace = 0.0, FIRST
+        longest = self.longest if self.alone < ALONE else FIRST
         exchange = ask()
         while exchange.status == TOO_MANY:
             told = promised_wait(exchange)
             wait = max(told, pace)
-            if self.lost >= HOPES or waited + wait > self.longest:
+            if self.lost >= HOPES or waited + wait > longest:
                 return self._given_up(exchange, waited, told=told > self.longest)
             self.pause(wait)
             waited, pace = waited + wait, pace * 2
@@ -69,6 +73,7 @@ class Patience:
     def _given_up(self, exchange: Exchange, waited: float, *, told: bool) -> Exchange:
         """The exchange, where others are served; else there is nothing to say of it."""
         if not told and self.witness().status != TOO_MANY:
+            self.alone += 1
             return exchange
         self.lost += 1
         self.met = True

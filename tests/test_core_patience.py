@@ -10,7 +10,7 @@ import pytest
 import dialects
 from conformance.chat import Chat
 from conformance.checks import test_clients
-from conformance.patience import HOPES, LONGEST, LimitSpent, Patience
+from conformance.patience import ALONE, FIRST, HOPES, LONGEST, LimitSpent, Patience
 from conformance.profile import Profile
 from conformance.target import Target
 from conformance.verdict import Inconclusive
@@ -85,6 +85,17 @@ def test_what_alone_is_refused_was_not_refused_for_haste() -> None:
 
     assert patience.served(asking(exchange(429))).status == 429
     assert sum(waits) > LONGEST / 2
+
+
+def test_where_429_is_what_mistakes_are_told_the_third_is_judged_at_once() -> None:
+    waits: list[float] = []
+    patience = patient(waits, witness=200)
+    for _ in range(ALONE):
+        patience.served(asking(exchange(429)))
+    before = sum(waits)
+
+    assert patience.served(asking(exchange(429))).status == 429
+    assert sum(waits) == before + FIRST
 
 
 def test_a_large_request_that_must_wait_long_proves_nothing() -> None:

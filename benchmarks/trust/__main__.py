@@ -118,11 +118,17 @@ def _faults(matrix: Json) -> Iterator[str]:
     )
     yield "\n".join(f"- {what}: {where}" for what, where in MISSED) + "\n"
     if matrix["different"]:
-        yield "Where the red checks are not the declared ones:\n\n| Fault | Dialect | Not red | Red besides |\n|---|---|---|---|"
+        yield "Where the red checks were not the declared ones:\n\n| Fault | Dialect | Not red | Red besides |\n|---|---|---|---|"
         for entry in matrix["different"]:
             missing, extra = (", ".join(entry[key]) or "-" for key in ("missing", "extra"))
             yield f"| {entry['fault']} | {entry['dialect']} | {missing} | {extra} |"
         yield ""
+    if again := matrix.get("again"):
+        yield (
+            f"Those are older faults, of which newer checks see more than was declared, or another check less. Their declarations were mended, and they were\n"
+            f"judged again alone ({again['when'][:10]}): {again['runs']} runs, {again['exact']} exact, {again['detected']} of {again['applies']} found. "
+            f"The other runs were not repeated.\n"
+        )
 
 
 def _mutants(mutants: Json) -> Iterator[str]:
