@@ -72,12 +72,14 @@ class Suite:
         profile: Profile | None = None,
         *,
         timeouts: Timeouts | None = None,
+        patience: float | None = None,
         until: Callable[[Results], bool] = lambda _: False,
         seed: int | None = None,
     ) -> Report:
         """The report on the target at this URL, with a profile of its own if one is given.
 
-        After each item `until` may end the run; the checks that it did not reach are `not-run`.
+        After each item `until` may end the run; the checks that it did not reach are `not-run`. `patience`: seconds for which
+        a 429 is waited for, where that is not to be a minute.
         """
         setup.draw_as(self.options)  # the same hypothesis settings as a run of the plugin
         given = {"profile": profile or self.options.profile, "seed": self.options.seed if seed is None else seed}
@@ -87,6 +89,8 @@ class Suite:
         client = Client(timeouts or options.profile.timeouts, "x", budget)
         judge = Judge(client, options.dialect)
         judge.chat = Chat(client, target, options.dialect, options.profile, judge.memo)
+        if patience is not None:
+            judge.chat.patience.longest = patience
         judge.oracles = self.oracles(options)
         results = Results(options, self.selection, target.model, url, "benchmarks.matrix")
         try:
