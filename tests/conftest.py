@@ -7,6 +7,7 @@ be collected. Such a run needs its key and draws examples by its own seed, so it
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Shut out the keys of whoever runs the tests, and fix the examples."""
+    """Shut out the keys of whoever runs the tests, let Ctrl-C be heard, and fix the examples."""
     if config.getoption("target", None):
         return
     for name in [name for name in os.environ if name.startswith("CHAT_API_KEY")]:
         del os.environ[name]
+    # A job in the background of a script ignores Ctrl-C, and so would all that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile(
         "tests",
         derandomize=True,  # a test that fails does so for everybody, every time
