@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -154,6 +155,24 @@ def test_a_time_is_held_against_the_answers_own_date() -> None:
     for wrong in (then + 7_200, then - 3_600):
         with pytest.raises(Mismatch):
             test_chat.test_created_is_now(reply({}, saying("a"), date=date, created=wrong))
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_a_date_is_in_utc_however_it_says_so(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        test_chat.test_created_is_now(
+            reply({}, saying("a"), date=f"Sun, 06 Nov 1994 08:49:37 {zone}", created=784_111_777)
+        )
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Sun, 06 Nov 99999999999 08:49:37 GMT", "x" * 70_000])
+def test_a_date_that_is_none_is_no_error_of_ours(date: str) -> None:
+    test_chat.test_created_is_now(reply({}, saying("a"), date=date, created=int(time.time())))
 
 
 def test_no_way_to_spoil_a_text_leaves_it_as_it_is() -> None:

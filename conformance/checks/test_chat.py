@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ HALF_AN_HOUR = 1_800
 PATIENCE = 20
 DATED = re.compile(r"-\d{4}(-?\d{2}){0,2}").fullmatch  # how a release of a model is told from the model
 SOME = 8  # tokens, with fewer of which 48 are counted wrong rather than cut
-SHORT = 2  # tokens that servers count differently, as that of the end
+SLACK = 2  # tokens that servers count differently, as that of the end
 COUNTING = "Count from 1 to 30, separated by commas: 1, 2, 3, 4, 5"
 SPECIAL_TOKENS = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|start_header_id|>", "<|end|>", "<|assistant|>",
@@ -76,8 +77,11 @@ def _clock(reply: Reply) -> tuple[float, float]:
     """The target's time and how far from it a stamp may lie; ours, and a day, where the target does not tell its own."""
     try:
         moment = parsedate_to_datetime(reply.exchange.header("date") or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return time.time(), DAY
+    moment = (
+        moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    )  # -0000 is UTC too, and not the time of this machine
     return moment.timestamp(), HALF_AN_HOUR + reply.exchange.seconds
 
 
@@ -182,7 +186,7 @@ def test_length_finish(chat: Chat) -> None:
         if chat.unfinished(reply):
             continue
         count = reply.count("completion_tokens")
-        if reply.finish == "length" and count is not None and SOME < count < 48 - SHORT:
+        if reply.finish == "length" and count is not None and SOME < count < 48 - SLACK:
             raise Mismatch("finish reason 'length' at the limit of 48 tokens", f"after {count} tokens", reply.exchange)
         _cut_by_limit(reply, 48)
         if reply.finish != "length":

@@ -131,7 +131,7 @@ def _is_moment(value: str) -> bool:
         return True
     try:
         return parsedate_to_datetime(value).tzinfo is not None
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

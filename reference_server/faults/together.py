@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 FEW_CHOICES, SHORT_NAME, DEFAULT, HOUR = 4, 16, 16, 3600
 LAST: dict[str, Json] = {}
+SCHEMA = ("structured_output.kept not dos_ai", "structured_output.keywords")  # JSON that is not what a schema says
 
 
 def _asking(order: Order, **changes: Any) -> Order:  # noqa: ANN401 - fields of ChatRequest
@@ -162,10 +163,7 @@ def format_of_the_first_turn(order: Order, _: object) -> Order:
 
 @FAULTS.at(
     "order",
-    every=(
-        "structured_output.kept not dos_ai",
-        "structured_output.keywords",
-    ),
+    every=SCHEMA,
 )
 def references_not_followed(order: Order, _: object) -> Order:
     """What a reference in a schema points at may be anything."""
@@ -177,10 +175,7 @@ def references_not_followed(order: Order, _: object) -> Order:
 
 @FAULTS.at(
     "order",
-    every=(
-        "structured_output.kept not dos_ai",
-        "structured_output.keywords",
-    ),
+    every=SCHEMA,
 )
 def enumerations_ignored(order: Order, _: object) -> Order:
     """Enumerations of a schema are taken for any text."""
@@ -189,10 +184,7 @@ def enumerations_ignored(order: Order, _: object) -> Order:
 
 @FAULTS.at(
     "order",
-    every=(
-        "structured_output.kept not dos_ai",
-        "structured_output.keywords",
-    ),
+    every=SCHEMA,
 )
 def bounds_of_numbers_ignored(order: Order, _: object) -> Order:
     """Bounds of numbers in a schema are dropped."""
@@ -201,10 +193,7 @@ def bounds_of_numbers_ignored(order: Order, _: object) -> Order:
 
 @FAULTS.at(
     "order",
-    every=(
-        "structured_output.kept not dos_ai",
-        "structured_output.keywords",
-    ),
+    every=SCHEMA,
 )
 def patterns_ignored(order: Order, _: object) -> Order:
     """Patterns of a schema are dropped."""
