@@ -44,12 +44,16 @@ Act = Any  # a function of the place's value and the answer's context
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """One departure: what it does in a sentence, what happens at which place, and which checks it breaks by dialect."""
+    """One departure: what it does in a sentence, what happens at which place, and which checks it breaks by dialect.
+
+    It `remembers` when what it does to an answer hangs on earlier requests.
+    """
 
     name: str
     says: str
     acts: Mapping[str, Act]
     breaks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    remembers: bool = False
 
     def broken(self, dialect: str) -> tuple[str, ...]:
         """The ids of the checks that this turns red in a dialect: those of every dialect ("*") and its own."""
@@ -62,7 +66,9 @@ class Catalogue:
     def __init__(self) -> None:
         self.all: dict[str, Alteration] = {}
 
-    def at(self, place: str, name: str | None = None, **breaks: tuple[str, ...]) -> Callable[[Act], Act]:
+    def at(
+        self, place: str, name: str | None = None, *, remembers: bool = False, **breaks: tuple[str, ...]
+    ) -> Callable[[Act], Act]:
         """Register a function under a name, its own with dashes if none is given, or as a further act of that name.
 
         `every` lists the checks that it breaks in every dialect, `dria` and so on those in one.
@@ -74,7 +80,8 @@ class Catalogue:
             says = known.says if known else (act.__doc__ or "").strip().rstrip(".")
             declared = {"*" if dialect == "every" else dialect: checks for dialect, checks in breaks.items()}
             acts = {**(known.acts if known else {}), place: act}
-            self.all[own] = Alteration(own, says, acts, declared or (known.breaks if known else {}))
+            kept = declared or (known.breaks if known else {})
+            self.all[own] = Alteration(own, says, acts, kept, remembers or bool(known and known.remembers))
             return act
 
         return register

@@ -13,6 +13,7 @@ from reference_server.alterations import Alterations
 from reference_server.context import Demand
 from reference_server.errors import ApiError
 from reference_server.strict_json import read_object
+from reference_server.witness import Witness
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["routes"]
 
-USAGE = 'give {"cause": CAUSE, "times": N, "path": PATH}, {"names": [FAULT, ...]} or {"vary": [VARIATION, ...]}'
+USAGE = (
+    'give {"cause": CAUSE, "times": N, "path": PATH}, {"names": [FAULT, ...]}, {"vary": [VARIATION, ...]}'
+    ' or {"watch": true}'
+)
 
 
 def routes(context: Context) -> list[Route]:
     """The control plane's routes."""
-    table = {"requests": _requests, "stats": _stats, "sessions/{session}": _session}
+    table = {"requests": _requests, "stats": _stats, "sessions/{session}": _session, "met": _met}
     reading = [Route(f"/{path}", partial(act, context), methods=["GET"]) for path, act in table.items()]
     writing = [("faults", _faults), ("reset", _reset)]
     return [*reading, *(Route(f"/{path}", partial(act, context), methods=["POST"]) for path, act in writing)]
@@ -46,6 +50,12 @@ async def _session(context: Context, request: Request) -> Response:
     return JSONResponse({"completions": context.sessions.of(request.path_params["session"])})
 
 
+async def _met(context: Context, _: Request) -> Response:
+    """The faults that would have changed an answer since this was last asked, after `watch`."""
+    alterations = context.alterations
+    return JSONResponse({"met": alterations.take() if isinstance(alterations, Witness) else []})
+
+
 async def _faults(context: Context, request: Request) -> Response:
     try:
         _change(context, read_object(await request.body()))
@@ -57,6 +67,9 @@ async def _faults(context: Context, request: Request) -> Response:
 def _change(context: Context, wish: dict[str, Any]) -> None:
     if "cause" in wish:
         context.demands.append(Demand(str(wish["cause"]), int(wish.get("times", 1)), wish.get("path")))
+        return
+    if wish.get("watch"):
+        context.alterations = Witness(faults.FAULTS.all.values())
         return
     chosen = [faults.FAULTS.all[name] for name in wish.get("names", ())]
     context.alterations = Alterations([*chosen, *(vary.VARIATIONS.all[name] for name in wish.get("vary", ()))])

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.matrix.jobs import Outcome
+    from benchmarks.matrix.suite import Item
+    from conformance.judge import Judge
 
 # Small dialects, so that the sample is quick; the whole matrix is `python -m benchmarks.matrix`.
 SAMPLE: dict[str, tuple[str, ...]] = {
@@ -79,6 +81,31 @@ def test_the_red_set_of_a_fault_is_the_declared_one(
     assert cell.declared
     assert sorted(cell.red) == sorted(cell.declared)
     assert not cell.errors
+
+
+@pytest.mark.parametrize("dialect", ["dria", "solidrust"])
+def test_the_checks_that_would_meet_a_fault_find_what_all_of_them_find(
+    server: Server, sound: dict[str, Outcome], dialect: str
+) -> None:
+    """What a watched run leaves out must be what stays as it is; the cells above are judged by every check."""
+    met: dict[str, frozenset[str]] = {}
+
+    def note(judge: Judge, item: Item) -> None:
+        judge.memo.clear()
+        met[item.id] = server.met()
+
+    server.watch()
+    judge = suite(dialect)
+    watched = outcome(Job(dialect), judge.run(server.url(dialect), server.profile(dialect), after=note))
+    assert watched.of("fail") == sound[dialect].of("fail")
+    for fault in [fault for fault, names in SAMPLE.items() if dialect in names]:
+        only = frozenset(check for check, faults in met.items() if fault in faults)
+        server.alter([fault])
+        report = judge.run(server.url(dialect), server.profile(dialect), only=only)
+        cell = kill.cell(outcome(Job(dialect, (fault,)), report), sound[dialect])
+        assert 0 < len(only) < len(met)
+        assert sorted(cell.red) == sorted(cell.declared)
+        assert not cell.errors
 
 
 def test_the_suite_in_this_process_finds_what_the_command_finds(server: Server, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ struct Record {
     most_in_flight: i64,
     connections: u64,
     aborted: u64,
-    stalled: bool,
+    stall: (u64, u64),
     cpu: u64,
 }
 
@@ -102,9 +102,9 @@ impl Record {
         };
         let arrivals: Vec<String> = self.arrivals.iter().map(u64::to_string).collect();
         format!(
-            "{{\"requests\":{},\"done\":{},\"writes\":{},\"late_p50_ms\":{:.4},\"late_p99_ms\":{:.4},\"late_max_ms\":{:.4},\"last_done\":{},\"cpu_s\":{:.4},\"most_in_flight\":{},\"connections\":{},\"aborted\":{},\"arrivals\":[{}]}}",
+            "{{\"requests\":{},\"done\":{},\"writes\":{},\"late_p50_ms\":{:.4},\"late_p99_ms\":{:.4},\"late_max_ms\":{:.4},\"last_done\":{},\"cpu_s\":{:.4},\"most_in_flight\":{},\"connections\":{},\"aborted\":{},\"stall\":[{},{}],\"arrivals\":[{}]}}",
             self.arrivals.len(), self.done, self.late.len(), rank(0.5), rank(0.99), rank(1.0), self.last_done,
-            (clock(CPU) - self.cpu) as f64 / 1e9, self.most_in_flight, self.connections, self.aborted, arrivals.join(",")
+            (clock(CPU) - self.cpu) as f64 / 1e9, self.most_in_flight, self.connections, self.aborted, self.stall.0, self.stall.1, arrivals.join(",")
         )
     }
 }
@@ -197,9 +197,10 @@ impl Server {
 
     fn stall(&mut self) {
         let begun = self.record.arrivals.first().is_some_and(|first| now() > first + self.pace.stall_at);
-        if self.pace.stall_for > 0 && begun && !self.record.stalled {
-            self.record.stalled = true;
+        if self.pace.stall_for > 0 && begun && self.record.stall.0 == 0 {
+            self.record.stall.0 = now();
             std::thread::sleep(Duration::from_nanos(self.pace.stall_for));
+            self.record.stall.1 = now();
         }
     }
 

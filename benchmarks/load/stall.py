@@ -2,8 +2,9 @@
 
     python benchmarks/load/stall.py [--repeat 3]
 
-50 requests a second for 10 seconds; from second 3 the server does nothing for 2 seconds. The truth is computed from the planned
-times: a request whose first chunk was due in the stall gets it at the stall's end, one that arrived in it is served from then on.
+50 requests a second for 10 seconds; from second 3 the server does nothing for 2 seconds. The truth is computed from the planned times and
+the server's log of when it took up each request and when the stall began and ended: the first chunk is due 50 ms after the request
+was taken up, or at the stall's end where that lies within it. (Taking up what had piled up takes it some 10 ms.)
 Then the same without a stall at 50 and 500 requests a second: rate and coefficient of variation of the arrivals by the server's log.
 """
 
@@ -27,18 +28,11 @@ STALL_AT, STALL_FOR = 3.0, 2.0
 FIRST = rig.TTFT_MS / 1000
 
 
-def truth(planned: list[float], begins: float) -> list[float]:
-    """Time to the first content of each request in ms, for a stall of two seconds that begins at that second."""
-    ends = begins + STALL_FOR
-    out = []
-    for at in planned:
-        first = at + FIRST
-        if begins <= at < ends:
-            first = ends + FIRST
-        elif begins <= first < ends:
-            first = ends
-        out.append((first - at) * 1000)
-    return out
+def truth(planned: list[float], taken_up: list[float], begins: float, ends: float) -> list[float]:
+    """Time to the first content of each request in ms, for a stall between those seconds; requests are taken up in their order."""
+    due = [at + FIRST for at in sorted(taken_up)]
+    first = [ends if begins <= at < ends else at for at in due]
+    return [(at - plan) * 1000 for plan, at in zip(sorted(planned), first, strict=True)]
 
 
 def rank(values: list[float], q: float) -> float:
@@ -48,29 +42,31 @@ def rank(values: list[float], q: float) -> float:
 
 def measured(
     url_options: dict[str, float], process: str, rate: float, seconds: float, seed: int
-) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
-    """One open-loop run: the report, its samples, the server's arrivals."""
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """One open-loop run: the report, its samples, what the server counted."""
     folder = Path(tempfile.mkdtemp())
     scenario = folder / "open.toml"
     scenario.write_text(f'process = "{process}"\nstages = [{{ seconds = {seconds}, rate = {rate} }}]\n')
     with rig.server(**url_options) as found:
         own = ["--scenario", str(scenario), "--seed", str(seed)]
         _, said = rig.run(found, rig.product(found.url, folder / "out", *own), streams=1)
-        arrivals = found.get("/stats")["arrivals"]
+        stats = found.get("/stats")
     try:
         document = rig.product_result(folder / "out")["document"]
     except OSError:
         raise SystemExit(said) from None
     samples = [json.loads(line) for line in (folder / "out" / "samples.jsonl").read_text().splitlines()]
     shutil.rmtree(folder)
-    return document, samples, arrivals
+    return document, samples, stats
 
 
 def through_the_stall(process: str, seed: int) -> None:
     """Print reported and true percentiles of one run."""
-    document, samples, _ = measured({"stall_at": STALL_AT, "stall_for": STALL_FOR}, process, 50, 10, seed)
-    planned = sorted(sample["planned_ns"] / 1e9 for sample in samples)
-    true = truth(planned, planned[0] + STALL_AT)
+    document, samples, stats = measured({"stall_at": STALL_AT, "stall_for": STALL_FOR}, process, 50, 10, seed)
+    planned = [sample["planned_ns"] / 1e9 for sample in samples]
+    sent = min(planned) + min(sample["queue_ms"] for sample in samples) / 1e3
+    taken_up, (begins, ends) = ([sent + (at - min(stats["arrivals"])) / 1e9 for at in stats[name]] for name in ("arrivals", "stall"))
+    true = truth(planned, taken_up, begins, ends)
     metric = next(row for row in document["metrics"] if row["metric"] == "ttft_content")
     for name, q in (("p90", 0.9), ("p99", 0.99)):
         right = rank(true, q)
@@ -81,8 +77,8 @@ def through_the_stall(process: str, seed: int) -> None:
 
 def by_the_servers_log(process: str, rate: float, seed: int) -> None:
     """Print rate and coefficient of variation of one run without a stall."""
-    document, samples, arrivals = measured({}, process, rate, 10, seed)
-    seconds = [at / 1e9 for at in sorted(arrivals)]
+    document, samples, stats = measured({}, process, rate, 10, seed)
+    seconds = [at / 1e9 for at in sorted(stats["arrivals"])]
     found = len(seconds) / 10
     lag = document["certificate"]["lag_ms"]
     print(

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [] if options.vary and not options.fault else options.fault or list(FAULTS.all)
     names = options.dialect or dialects.known()
     due = started + 60 * options.minutes
-    outcomes = _shown(run_all(kill.jobs(faults, names, quick=options.quick), options.processes))
+    met = None if options.whole or not faults else _met(names, options.processes)
+    outcomes = _shown(run_all(kill.jobs(faults, names, met, quick=options.quick), options.processes))
     matrix = list(itertools.takewhile(lambda _: time.time() < due, kill.cells(outcomes)))
     outcomes.close()
     varied = [] if options.fault else _variations(options.vary or list(VARIATIONS.all), names, options.processes)
@@ -64,8 +65,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="without the checks of every field's values, where they say nothing"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="run every check, those too whose answers the fault leaves as they are"
+    )
     parser.add_argument("--verbose", action="store_true", help="say why each unexpected check failed")
     return parser
+
+
+def _met(names: Sequence[str], processes: int) -> dict[str, Outcome]:
+    """A watched run of each dialect: which faults each check would meet."""
+    watched = [Job(name, pace="paced", watch=True) for name in names]
+    return {outcome.job.dialect: outcome for outcome in _shown(run_all(watched, processes))}
 
 
 def _shown(outcomes: Generator[Outcome]) -> Generator[Outcome]:

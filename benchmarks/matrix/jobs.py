@@ -6,10 +6,10 @@ import atexit
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.matrix.server import Server
 from benchmarks.matrix.suite import Suite
@@ -17,6 +17,8 @@ from benchmarks.matrix.suite import Suite
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from benchmarks.matrix.suite import Item
+    from conformance.judge import Judge
     from reports.model import Report
 
 __all__ = ["PACED", "TIMED", "Job", "Outcome", "outcome", "run_all", "server"]
@@ -30,7 +32,10 @@ PACED = TIMED | {"service.disconnect-survives"}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: a dialect, what is altered, how deep, and whether the server takes its time with tokens."""
+    """One run: a dialect, what is altered, how deep, and whether the server takes its time with tokens.
+
+    `only` these checks are run, if given. With `watch` nothing is altered, and the outcome tells what each check would meet.
+    """
 
     dialect: str
     faults: tuple[str, ...] = ()
@@ -39,11 +44,16 @@ class Job:
     pace: str = "fast"
     leave: tuple[str, ...] = ()
     seed: int | None = None
+    only: frozenset[str] | None = None
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run: the verdict and the reason of every check that the rows list, and the requests it cost."""
+    """What came of a run: the verdict and the reason of every check that the rows list, and the requests it cost.
+
+    `met`: the faults that would have acted on a check's requests, by check.
+    """
 
     job: Job
     verdicts: dict[str, str]
@@ -51,6 +61,7 @@ class Outcome:
     requests: int = 0
     seconds: float = 0.0
     rows: dict[str, str] = field(default_factory=dict)
+    met: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def of(self, *verdicts: str) -> frozenset[str]:
         """The checks with one of these verdicts."""
@@ -68,10 +79,25 @@ def run_all(jobs: Sequence[Job], processes: int = 2) -> Generator[Outcome]:
 
 def _run(job: Job) -> Outcome:
     target, suite = server(job.pace), _suite(job.dialect, job.depth, job.pace, job.leave)
-    target.alter(job.faults, job.vary)
     started = time.monotonic()
-    report = suite.run(target.url(job.dialect), target.profile(job.dialect), seed=job.seed)
-    return outcome(job, report, time.monotonic() - started)
+    given = {"url": target.url(job.dialect), "profile": target.profile(job.dialect), "seed": job.seed}
+    if job.watch:
+        return _watched(job, target, suite, given)
+    target.alter(job.faults, job.vary)
+    return outcome(job, suite.run(**given, only=job.only), time.monotonic() - started)
+
+
+def _watched(job: Job, target: Server, suite: Suite, given: dict[str, Any]) -> Outcome:
+    """A sound run in which each check asks for itself what it else has from others, so that all it hangs on is seen."""
+    met: dict[str, frozenset[str]] = {}
+
+    def note(judge: Judge, item: Item) -> None:
+        judge.memo.clear()
+        met[item.id] = target.met()
+
+    target.watch()
+    found = outcome(job, suite.run(**given, after=note))
+    return replace(found, met=met)
 
 
 def outcome(job: Job, report: Report, seconds: float = 0.0) -> Outcome:

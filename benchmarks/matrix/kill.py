@@ -10,7 +10,7 @@ from benchmarks.matrix.jobs import PACED, Job
 from reference_server.faults import FAULTS, broken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from benchmarks.matrix.jobs import Outcome
 
@@ -50,14 +50,17 @@ def declared(fault: str, dialect: str) -> frozenset[str]:
     return broken(FAULTS.all[fault], dialects.load(dialect))
 
 
-def jobs(faults: Iterable[str], names: Iterable[str], *, quick: bool = False) -> list[Job]:
+def jobs(
+    faults: Iterable[str], names: Iterable[str], met: Mapping[str, Outcome] | None = None, *, quick: bool = False
+) -> list[Job]:
     """A sound run of every kind that is needed, then every fault in every dialect.
 
-    `quick` leaves out the checks that try every field's values, where the fault is not one of reading requests.
+    With `met`, a watched run of each dialect, a fault is judged by those checks alone that would have met it. `quick` leaves
+    out the checks that try every field's values, where the fault is not one of reading requests.
     """
     names = tuple(names)
-    wanted = [_job(fault, name, quick=quick) for fault in faults for name in names]
-    return [*dict.fromkeys(replace(job, faults=()) for job in wanted), *wanted]
+    wanted = [_job(fault, name, met, quick=quick) for fault in faults for name in names]
+    return [*dict.fromkeys(replace(job, faults=(), only=None) for job in wanted), *wanted]
 
 
 def cells(outcomes: Iterable[Outcome]) -> Iterator[Cell]:
@@ -65,15 +68,16 @@ def cells(outcomes: Iterable[Outcome]) -> Iterator[Cell]:
     sound: dict[Job, Outcome] = {}
     for outcome in outcomes:
         if outcome.job.faults:
-            yield cell(outcome, sound[replace(outcome.job, faults=())])
+            yield cell(outcome, sound[replace(outcome.job, faults=(), only=None)])
         else:
             sound[outcome.job] = outcome
 
 
-def _job(fault: str, dialect: str, *, quick: bool) -> Job:
+def _job(fault: str, dialect: str, met: Mapping[str, Outcome] | None, *, quick: bool) -> Job:
+    only = frozenset(c for c, faults in met[dialect].met.items() if fault in faults) if met else None
     leave = VALUES if quick and not _reads(fault) else ()
     paced = {check.partition("[")[0] for check in declared(fault, dialect)} & PACED
-    return Job(dialect, (fault,), pace="paced" if paced else "fast", leave=leave)
+    return Job(dialect, (fault,), pace="paced" if paced else "fast", leave=leave, only=only)
 
 
 def _reads(fault: str) -> bool:

@@ -67,9 +67,22 @@ class Server:
 
     def alter(self, faults: Iterable[str] = (), vary: Iterable[str] = ()) -> None:
         """Put exactly these in force."""
-        body = json.dumps({"names": list(faults), "vary": list(vary)}).encode()
-        request = urllib.request.Request(f"{self.base}/__ref__/faults", body)  # noqa: S310 - our own server
-        PRIVATE.open(request, timeout=30).close()
+        self._control("faults", {"names": list(faults), "vary": list(vary)})
+
+    def watch(self) -> None:
+        """Put nothing in force, and note which faults would have acted."""
+        self._control("faults", {"watch": True})
+
+    def met(self) -> frozenset[str]:
+        """The faults that would have acted since this was last asked."""
+        return frozenset(self._control("met")["met"])
+
+    def _control(self, what: str, wish: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if wish is None else json.dumps(wish).encode()
+        request = urllib.request.Request(f"{self.base}/__ref__/{what}", data)  # noqa: S310 - our own server
+        with PRIVATE.open(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def profile(self, dialect: str) -> Profile:
         """The profile of the embedded target, with a limited key that nobody has used."""

@@ -75,11 +75,14 @@ class Suite:
         patience: float | None = None,
         until: Callable[[Results], bool] = lambda _: False,
         seed: int | None = None,
+        only: frozenset[str] | None = None,
+        after: Callable[[Judge, Item], None] = lambda *_: None,
     ) -> Report:
         """The report on the target at this URL, with a profile of its own if one is given.
 
-        After each item `until` may end the run; the checks that it did not reach are `not-run`. `patience`: seconds for which
-        a 429 is waited for, where that is not to be a minute.
+        After each item `until` may end the run; the checks that it did not reach are `not-run`, as are those that are not among
+        `only`, where that is given. `after` is told of each item that was judged. `patience`: seconds for which a 429 is waited
+        for, where that is not to be a minute.
         """
         setup.draw_as(self.options)  # the same hypothesis settings as a run of the plugin
         given = {"profile": profile or self.options.profile, "seed": self.options.seed if seed is None else seed}
@@ -95,7 +98,10 @@ class Suite:
         results = Results(options, self.selection, target.model, url, "benchmarks.matrix")
         try:
             for item in self.items:
+                if only is not None and item.id not in only:
+                    continue
                 results.take(_found(judge, item, self._decide(judge, item, options)))
+                after(judge, item)
                 if until(results):
                     break
         finally:

@@ -77,7 +77,7 @@ class _Memory:
     bad = 0
 
 
-@FAULTS.at("gone", every=("service.disconnect-survives",))
+@FAULTS.at("gone", remembers=True, every=("service.disconnect-survives",))
 def hang_up_breaks(_: None, trail: Trail) -> None:
     """After three clients have left long answers the next request fails: nothing was freed."""
     _Memory.left += (trail.order.chat.max_tokens or 0) >= LONG
@@ -93,6 +93,7 @@ def _next_fails(skipped: Skipped, _: Request) -> Skipped:
 
 @FAULTS.at(
     "refusal",
+    remembers=True,
     every=("service.alive-after-errors", "service.no-server-error", "errors.status-documented in dria"),
 )
 def bad_requests_stun(refusal: Refusal, error: ApiError) -> Refusal:

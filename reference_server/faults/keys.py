@@ -88,7 +88,7 @@ def rate_limited_answers_503(refusal: Refusal, error: ApiError) -> Refusal:
     return replace(refusal, status=503) if error.cause == "rate_limited" else refusal
 
 
-@FAULTS.at("spent", every=("limits.rate-limited", "limits.window"))
+@FAULTS.at("spent", remembers=True, every=("limits.rate-limited", "limits.window"))
 def limit_holds_every_other_time(spent: ApiError | None, _: object) -> ApiError | None:
     """Every second request beyond a key's limit is served."""
     return None if spent is not None and next(TURN) % 2 else spent

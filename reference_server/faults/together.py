@@ -367,6 +367,7 @@ def question_marks_in_streams(events: Events, trail: Trail) -> Events:
 
 @FAULTS.at(
     "asked",
+    remembers=True,
     every=(
         "chat.fields-forgotten not solidrust",
         "structured_output.bad-schema",
@@ -377,7 +378,7 @@ def format_sticks(asked: Json, dialect: Dialect) -> Json:
     return _sticking(asked, dialect, "response_format")
 
 
-@FAULTS.at("asked", every=("chat.fields-forgotten not dria",))
+@FAULTS.at("asked", remembers=True, every=("chat.fields-forgotten not dria",))
 def stop_sticks(asked: Json, dialect: Dialect) -> Json:
     """A stop sequence holds for the next request, too."""
     return _sticking(asked, dialect, "stop")
