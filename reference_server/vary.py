@@ -11,7 +11,7 @@ __all__ = ["VARIATIONS"]
 VARIATIONS = Catalogue()
 Json = dict[str, Any]
 Head = tuple[int, dict[str, str]]
-SLOW_START = 0.3  # seconds
+SLOW_START = 0.1  # seconds
 
 
 @VARIATIONS.at("frame")

@@ -45,15 +45,16 @@ class Witness(Alterations):
         """The value as it is."""
         if place == "refusal":
             self._met |= LEAVING.get()
-        found = {
-            name
-            for name, act in self._watched[place]
-            if name not in self._met and _acts(act, value, _own(context, name))
-        }
+        leaving = set()
+        for name, act in self._watched[place]:
+            if name not in self._met:
+                ended, changed = _tried(act, value, _own(context, name))
+                if place == "skip" and not ended:
+                    leaving |= {name} if changed else set()
+                elif changed:
+                    self._met.add(name)
         if place == "skip":
-            LEAVING.set(frozenset(found))
-        else:
-            self._met |= found
+            LEAVING.set(frozenset(leaving))
         return value
 
     def any(self, place: str) -> bool:
@@ -66,14 +67,14 @@ class Witness(Alterations):
         return sorted(met)
 
 
-def _acts(act: Act, value: Any, context: Any) -> bool:  # noqa: ANN401
-    """Whether the value would have come out otherwise, or not at all."""
+def _tried(act: Act, value: Any, context: Any) -> tuple[bool, bool]:  # noqa: ANN401
+    """(whether the answer would have ended there, whether the value would have come out otherwise or not at all)."""
     given = value if isinstance(value, Exception) else copy.deepcopy(value)
     try:
         made = act(given, context)
     except Exception:  # noqa: BLE001 - whatever is raised there, the answer would have been another
-        return True
-    return made is not value if isinstance(value, Exception) else bool(made != value)
+        return True, True
+    return False, made is not value if isinstance(value, Exception) else bool(made != value)
 
 
 def _own(context: Any, name: str) -> Any:  # noqa: ANN401

@@ -67,6 +67,12 @@ def test_a_fault_that_leaves_out_a_check_is_met_by_what_the_check_refuses(server
     assert not {"id-missing", "done-missing"} & found
 
 
+def test_a_fault_that_refuses_a_good_request_is_met_by_such_a_request(server: Server, always: set[str]) -> None:
+    server.client.post(server.chat_url("openai"), json=body("openai"), headers={"authorization": "bearer wrong"})
+
+    assert "lower-case-scheme-refused" in met(server) - always
+
+
 def test_asking_forgets_what_was_met(server: Server, always: set[str]) -> None:
     server.post("openai")
 
