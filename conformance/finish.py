@@ -76,6 +76,8 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
             cost = state.report.cost.requests
             reporter.write_line(f"constraint coverage: {state.covered.line()}, in {cost} requests (coverage.json)")
         reporter.write_line(f"report: {Path(state.path).with_name('report.html')}")
+        if state.options.target == "embedded":
+            reporter.write_line("your own endpoint: CHAT_API_KEY=... pytest --target URL --dialect NAME")
     if state.trouble:
         reporter.write_line(state.trouble, red=True)
 

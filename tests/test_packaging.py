@@ -192,6 +192,7 @@ def test_the_installed_wheel_judges_from_an_empty_folder(installed: Path, tmp_pa
     assert where.stdout.startswith(str(installed))
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "conformance-report" / "report.html").is_file()
+    assert "pytest --target URL" in run.stdout  # what to do next
 
 
 def test_an_installed_plugin_leaves_other_projects_alone(installed: Path, tmp_path: Path) -> None:

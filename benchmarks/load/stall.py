@@ -65,7 +65,9 @@ def through_the_stall(process: str, seed: int) -> None:
     document, samples, stats = measured({"stall_at": STALL_AT, "stall_for": STALL_FOR}, process, 50, 10, seed)
     planned = [sample["planned_ns"] / 1e9 for sample in samples]
     sent = min(planned) + min(sample["queue_ms"] for sample in samples) / 1e3
-    taken_up, (begins, ends) = ([sent + (at - min(stats["arrivals"])) / 1e9 for at in stats[name]] for name in ("arrivals", "stall"))
+    taken_up, (begins, ends) = (
+        [sent + (at - min(stats["arrivals"])) / 1e9 for at in stats[name]] for name in ("arrivals", "stall")
+    )
     true = truth(planned, taken_up, begins, ends)
     metric = next(row for row in document["metrics"] if row["metric"] == "ttft_content")
     for name, q in (("p90", 0.9), ("p99", 0.99)):

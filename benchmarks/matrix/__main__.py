@@ -1,6 +1,7 @@
 """python -m benchmarks.matrix [FAULT]... : every fault in every dialect, and every legal variation.
 
-Prints a line for each fault and writes what was found to --json. Exit status: 0 when every red set equals the declared
+First a server that watches tells which faults each check would meet; a fault is then judged by those checks alone, for what it
+leaves as it is can't turn red (--whole runs them all). Prints a line for each fault and writes what was found to --json. Exit status: 0 when every red set equals the declared
 one, no variation changed a verdict and nothing of ours failed; 1 otherwise.
 """
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     matrix = list(itertools.takewhile(lambda _: time.time() < due, kill.cells(outcomes)))
     outcomes.close()
     varied = [] if options.fault else _variations(options.vary or list(VARIATIONS.all), names, options.processes)
-    document = _document(matrix, varied, time.time() - started)
+    document = _document(matrix, varied, time.time() - started, whole=met is None)
     if options.json:
         options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     _print(matrix, varied, document, verbose=options.verbose)
@@ -104,13 +105,14 @@ def _difference(outcome: Outcome, sound: Outcome) -> dict[str, Any]:
     return {"variation": outcome.job.vary[0], "dialect": outcome.job.dialect, "changed": changed}
 
 
-def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+def _document(matrix: list[Cell], varied: list[dict[str, Any]], seconds: float, *, whole: bool) -> dict[str, Any]:
     hit = [cell for cell in matrix if cell.declared]
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.matrix", *sys.argv[1:]]),
         "seconds": round(seconds),
         "processor_seconds": round(sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])),
+        "whole": whole,
         "faults": len({cell.fault for cell in matrix}),
         "in_all": len(FAULTS.all),
         "runs": len(matrix),

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 KEPT = Path(__file__).parent
+WHOLE = KEPT / "whole.json"  # what `benchmarks.matrix --whole --json` wrote
 HEAD = """# What the suite finds, and what it leaves alone
 
 A verdict is worth what its judge is worth, so the judge is measured: with servers that are wrong on purpose, with correct answers
 that were spoiled on their way, and with correct servers that differ in whatever a document leaves open. This page is made by
 `python -m benchmarks.trust` from what the commands below wrote.
 """
-
 
 # Faults that were tried and left out of the catalogue, as what else they turn red is chance.
 MISSED = (
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     matrix, mutants, alarms = (_read(path) for path in (options.matrix, options.mutants, options.alarms))
     parts = [HEAD, *_summary(matrix, mutants, alarms)]
-    parts += [*_faults(matrix)] if matrix else []
+    parts += [*_faults(matrix, _read(WHOLE))] if matrix else []
     parts += [*_mutants(mutants)] if mutants else []
     parts += [*_alarms(alarms)] if alarms else []
     for path, part in (
@@ -104,11 +104,12 @@ def _command(found: Json, name: str) -> str:
     return re.sub(r" --json \S+", "", found.get("command", f"python -m benchmarks.{name}"))
 
 
-def _faults(matrix: Json) -> Iterator[str]:
+def _faults(matrix: Json, whole: Json) -> Iterator[str]:
     yield "## Faults on purpose\n"
     yield (
         f"The reference server has {matrix['faults']} faults (`python -m reference_server --fault list`), each with the checks that it\n"
         f"turns red. Every fault was judged in every dialect: {matrix['runs']} runs, of which {matrix['applies']} have something to find.\n"
+        f"{_reach(matrix, whole)}"
         f"{matrix['variation_runs']} more runs were of the legal variations ({', '.join(matrix['variations']) or 'none'}), in which no\n"
         f"verdict may change; {len(matrix['false_alarms'])} did.\n"
     )
@@ -123,12 +124,22 @@ def _faults(matrix: Json) -> Iterator[str]:
             missing, extra = (", ".join(entry[key]) or "-" for key in ("missing", "extra"))
             yield f"| {entry['fault']} | {entry['dialect']} | {missing} | {extra} |"
         yield ""
-    if again := matrix.get("again"):
-        yield (
-            f"Those are older faults, of which newer checks see more than was declared, or another check less. Their declarations were mended, and they were\n"
-            f"judged again alone ({again['when'][:10]}): {again['runs']} runs, {again['exact']} exact, {again['detected']} of {again['applies']} found. "
-            f"The other runs were not repeated.\n"
-        )
+
+
+def _reach(matrix: Json, whole: Json) -> str:
+    """Which checks judged a fault, and what all of them said."""
+    if matrix.get("whole", True):
+        return ""
+    said = (
+        "A fault is judged by the checks that would meet it: a server that watches tells in a sound run which faults would have changed\n"
+        "an answer to which check (`reference_server/witness.py`); answers that stay as they are can turn nothing red. "
+    )
+    if not whole:
+        return said + "\n"
+    return said + (
+        f"With every\ncheck in every run (`--whole`, {whole['when'][:10]}, {whole['seconds']} s) "
+        f"{whole['exact']} of {whole['runs']} runs are exact and {whole['detected']} of {whole['applies']} found.\n"
+    )
 
 
 def _mutants(mutants: Json) -> Iterator[str]:
