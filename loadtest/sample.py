@@ -25,13 +25,21 @@ from loadtest.shape import NO_SHAPE, PLAIN_ASCII, PLAIN_TEXT, Shape, shape_of
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from conformance.wire.sse import Event
 
 __all__ = ["FIRSTS", "MERGE_NS", "Analysis", "Attempt", "Outcome", "Sample", "taste"]
 
 MERGE_NS = 1_000_000
 FIRSTS = ("first_byte", "first_event", "role", "reasoning", "content", "tool_call")
-TEXT_KEYS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
+# A refusal is what the model says instead of an answer: the reader waits for its first word just so.
+TEXT_KEYS = (
+    ("content", "content"),
+    ("refusal", "content"),
+    ("reasoning_content", "reasoning"),
+    ("reasoning", "reasoning"),
+)
 SHAPE_TRIES = 3
 REDIRECTION = 300
 BURST = 2
@@ -131,6 +139,9 @@ class Analysis:
         self.firsts["first_byte"] = at
         self.status = status or None
         self._known = shape
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding not in {"", "identity"}:
+            self.fail("compressed", f"the answer is compressed ({coding}), which was not asked for")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if self.attempt.streamed and 0 < status < REDIRECTION and kind != "text/event-stream":
             self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
@@ -245,7 +256,7 @@ class Analysis:
 
     def _piece(self, at: int, piece: bytes) -> None:
         alone = not self._decoder.unfinished
-        events = [_plain_data(piece)] if alone and _is_plain(piece) else [e.data for e in self._decoder.feed(piece)]
+        events = [_plain_data(piece)] if alone and _is_plain(piece) else self._data(self._decoder.feed(piece))
         for data in events:
             self.firsts.setdefault("first_event", at)
             kind, text = self._event(data, at)
@@ -255,6 +266,13 @@ class Analysis:
                 self._openings = {}
             if kind:
                 self.outputs.append(at)
+
+    def _data(self, events: Iterable[Event]) -> list[str]:
+        """What the events hold; one that is an error by its name is a failure, whatever it holds."""
+        for event in events:
+            if event.type == "error":
+                self.fail("error_event", event.data)
+        return [event.data for event in events]
 
     def _shape_of(self, piece: bytes, key: str, text: str) -> Shape | None:
         known, self._known = self._known, None
@@ -278,7 +296,7 @@ class Analysis:
 
     def _event(self, data: str, at: int) -> tuple[str, str]:
         """Take one event's data: (the key of its text, its text) for an output event, else ("", "")."""
-        if data == "[DONE]":
+        if data.rstrip() == "[DONE]":  # readers look no closer
             self.done += 1
             self._shape, self._tries = NO_SHAPE, SHAPE_TRIES  # whatever follows is looked at
             self._openings = {}
@@ -329,7 +347,9 @@ class Analysis:
         return key, "" if once else said
 
     def _judge_stream(self) -> None:
-        self._decoder.close()
+        for data in self._data(self._decoder.close()):
+            if self._event(data, self.last)[0]:
+                self.outputs.append(self.last)
         if self._decoder.unfinished:
             self.fail("cut", "the stream ends inside an event")
         elif self.attempt.done_promised and self.done != 1:

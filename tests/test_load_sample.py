@@ -170,10 +170,36 @@ def test_every_latency_counts_from_the_planned_time() -> None:
         (event(chunk({"content": "x"})) + event(b"[DONE]") + event(b"[DONE]"), "done_twice"),
         (event(chunk({"content": "x"})) + event(b"[DONE]") + event(chunk({"content": "y"})), "after_done"),
         (event(chunk({"content": "x"})) + b"data: [DONE]", "cut"),
+        (event(chunk({"content": "x"})) + b'event: error\ndata: {"message": "out of memory"}\n\n', "error_event"),
     ],
 )
 def test_a_malformed_stream_is_a_failure_with_its_class(body: bytes, outcome: str) -> None:
     assert outcome == analysed([(START, 0, body)]).sample.outcome
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event(chunk({"refusal": "I can't"})) + event(b"[DONE]"),
+        event(chunk({"content": "x"})) + b"data: [DONE] \n\n",
+        (event(chunk({"content": "x"})) + event(b"[DONE]")).replace(b"\n", b"\r"),
+    ],
+    ids=["a refusal", "white space after the end", "lines that end with CR alone"],
+)
+def test_what_every_reader_takes_for_an_answer_is_one(body: bytes) -> None:
+    sample = analysed([(START + 1_000_000, 0, body)]).sample
+
+    assert (sample.outcome, sample.chunks, sample.ttft_ms["content"]) == ("ok", 1, 1.0)
+
+
+def test_an_answer_that_is_compressed_unasked_is_a_failure_that_says_so() -> None:
+    analysis = Analysis(Attempt(1, "chat", START, START))
+    analysis.begin(START, 200, {**STREAM, "content-encoding": "gzip"})
+    analysis.feed([(START, 0, b"\x1f\x8b\x08\x00")])
+
+    sample = analysis.finish().sample
+
+    assert (sample.outcome, sample.message) == ("compressed", "the answer is compressed (gzip), which was not asked for")
 
 
 def test_an_error_status_is_a_failure_with_its_status_and_words() -> None:
