@@ -17,13 +17,14 @@ import gevent
 import gevent.socket
 from gevent.event import Event
 
+from loadtest.analysis import taste
 from loadtest.clock import ClockWatch, Deadline
 from loadtest.head import new_framing
 from loadtest.pool import Pool, connect_fault
 from loadtest.reader import Reader
 from loadtest.recorder import Recorder
 from loadtest.response import Reads, Response
-from loadtest.sample import Attempt, taste
+from loadtest.sample import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from loadtest import slo
+from loadtest.analysis import Analysis
 from loadtest.metrics import Tally
-from loadtest.sample import Analysis
 from loadtest.telemetry import Telemetry
 
 if TYPE_CHECKING:

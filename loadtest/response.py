@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from loadtest.framing import FramingError
 
 if TYPE_CHECKING:
+    from loadtest.analysis import Analysis
     from loadtest.framing import Framing
-    from loadtest.sample import Analysis
     from loadtest.shape import Shape
 
 __all__ = ["Columns", "Fault", "Look", "Reads", "Response"]

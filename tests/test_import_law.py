@@ -187,7 +187,7 @@ def test_a_module_imports_only_what_the_law_allows(name: str, source: str) -> No
         ("conformance.wire.sse", "import socket", "socket"),
         ("conformance.wire.exchange", "from urllib.request import urlopen", "urllib.request"),
         ("conformance.wire.client", "import pytest", "pytest"),
-        ("loadtest.sample", "from conformance.wire.client import Client", "conformance.wire.client"),
+        ("loadtest.analysis", "from conformance.wire.client import Client", "conformance.wire.client"),
         ("loadtest.metrics", "import gevent.socket", "gevent.socket"),
         ("reference_server.app", "import sglang", "sglang"),
         ("reference_server.chat", "import conformance", "conformance"),

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 import dialects
 from loadtest import scenarios
+from loadtest.analysis import Analysis, taste
 from loadtest.behaviour import BEHAVIOURS, CUT, Pace, chunk, chunked, event
 from loadtest.connection import Busy, Connection
 from loadtest.framing import Framing
 from loadtest.plan import Plan
-from loadtest.sample import FIRSTS, Analysis, Attempt, Sample, taste
+from loadtest.sample import FIRSTS, Attempt, Sample
 from loadtest.samples import SampleFile
 from tests.test_load_framing import PlainHead
 from tests.test_load_sample import played

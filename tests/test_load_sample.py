@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtest.analysis import MERGE_NS, Analysis
 from loadtest.behaviour import BEHAVIOURS, CUT, Pace, chunk, event
 from loadtest.framing import Framing
 from loadtest.plan import NONCE
-from loadtest.sample import MERGE_NS, Analysis, Attempt, Outcome
+from loadtest.sample import Attempt, Outcome
 from tests.test_load_framing import PlainHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 START = 1_700_000_000_000_000_000
+NAMES = ("choices", "delta", "message", "content", "tool_calls", "error", "completion_tokens", "prompt_tokens_details", "cached_tokens",
+         "completion_tokens_details", "reasoning_tokens", "total_tokens", "prompt_tokens", "finish_reason", "role")  # fmt: skip
 STREAM = {"content-type": "text/event-stream"}
 Reading = tuple[int, int, bytes]
 
@@ -192,6 +195,38 @@ def test_what_every_reader_takes_for_an_answer_is_one(body: bytes) -> None:
     assert (sample.outcome, sample.chunks, sample.ttft_ms["content"]) == ("ok", 1, 1.0)
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON | st.dictionaries(st.sampled_from(NAMES), JSON), st.booleans())
+def test_whatever_json_a_server_sends_becomes_a_sample(value: object, usage: object, streamed: bool) -> None:  # noqa: FBT001 - drawn
+    analysis = Analysis(Attempt(1, "chat", START, START, streamed))
+    analysis.begin(START, 200, STREAM if streamed else {"content-type": "application/json"})
+    whole = {"choices": [{"message": value}], "usage": usage}
+    documents = [
+        value,
+        {"choices": value, "usage": usage},
+        {"choices": [{"delta": value}]},
+        {"choices": [value]},
+        whole,
+    ]
+    for number, document in enumerate(documents):
+        body = event(orjson.dumps(document)) if streamed else orjson.dumps(document) if document is whole else b""
+        analysis.feed([(START + number, 0, body)])
+
+    sample = analysis.finish().sample
+
+    assert sample.outcome
+    assert sample.tokens >= 0
+    assert isinstance(sample.usage_remark, str)
+
+
 def test_an_answer_that_is_compressed_unasked_is_a_failure_that_says_so() -> None:
     analysis = Analysis(Attempt(1, "chat", START, START))
     analysis.begin(START, 200, {**STREAM, "content-encoding": "gzip"})
@@ -199,7 +234,10 @@ def test_an_answer_that_is_compressed_unasked_is_a_failure_that_says_so() -> Non
 
     sample = analysis.finish().sample
 
-    assert (sample.outcome, sample.message) == ("compressed", "the answer is compressed (gzip), which was not asked for")
+    assert (sample.outcome, sample.message) == (
+        "compressed",
+        "the answer is compressed (gzip), which was not asked for",
+    )
 
 
 def test_an_error_status_is_a_failure_with_its_status_and_words() -> None:
