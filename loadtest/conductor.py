@@ -74,6 +74,9 @@ class Conductor:
                 self.send_share(client)
         else:
             self.local = start_generator(self.environment, self.plan, (0, 1), users, SampleFile(self.folder))
+            self.tally = (
+                self.local.recorder.tally
+            )  # nothing to merge: that would take milliseconds, and sends would wait
             self.waiting = {"local": 0}
         gevent.spawn(self._until_over)
 
@@ -83,9 +86,9 @@ class Conductor:
             self.environment.runner.send_message("load_plan", self.shares[client], client_id=client)
 
     def merge(self, client: str, data: dict[str, Any]) -> None:
-        """Add what a worker reports."""
-        tally = data["tally"]
-        self.tally.merge(tally if isinstance(tally, Tally) else Tally.from_wire(tally))
+        """Add what a worker reports; the only process counts in the tally itself."""
+        if "tally" in data:
+            self.tally.merge(Tally.from_wire(data["tally"]))
         self.stamped = self.stamped and data["stamped"]
         self.fault = self.fault or data["fault"]
         if data["cpu_share"] is not None:
@@ -178,16 +181,13 @@ def start_generator(
 
 def delta(generator: Generator) -> dict[str, Any]:
     """What is new since the last report, as plain values."""
-    data = told(generator)
-    return data | {"tally": data["tally"].to_wire()}
+    return told(generator) | {"tally": generator.take().to_wire()}
 
 
 def told(generator: Generator) -> dict[str, Any]:
-    """What is new since the last report, for the same process."""
-    finished = generator.finished.is_set()
+    """How it stands with this generator."""
     return {
-        "tally": generator.take(),
-        "finished": finished,
+        "finished": generator.finished.is_set(),
         "stamped": generator.stamped,
         "cpu_share": generator.cpu_share,
         "fault": generator.fault,
