@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conformance.chat import brief
-from conformance.verdict import Inconclusive, NotApplicable, Untested
+from conformance.reply import asked
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable, Untested
 
 if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.reply import Choice, Reply
     from conformance.wire.exchange import Exchange
 
-__all__ = ["excused", "honoured", "lever_model", "whole"]
+__all__ = ["excused", "honoured", "lever_model", "streaming", "whole"]
 
 
 def honoured(chat: Chat, exchange: Exchange) -> Reply:
@@ -20,6 +21,21 @@ def honoured(chat: Chat, exchange: Exchange) -> Reply:
     if exchange.status is not None and 400 <= exchange.status < 500:  # noqa: PLR2004 - the class of refusals
         raise Inconclusive(f"the request was refused, so nothing was shown: {brief(exchange)}")
     return chat.accepted(exchange)
+
+
+def streaming(chat: Chat, exchange: Exchange) -> Reply:
+    """The streamed answer; a refusal is a Mismatch where the same request not streamed is answered, else as above."""
+    try:
+        return honoured(chat, exchange)
+    except Inconclusive:
+        if not chat.post(_unstreamed(asked(exchange))).ok:
+            raise
+    expected = "a stream, as the same request not streamed is answered"
+    raise Mismatch(expected, brief(exchange), exchange)
+
+
+def _unstreamed(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 def excused(choice: Choice) -> None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 import dialects
+from conformance.capability import streaming
 from conformance.checks import test_asked, test_chat, test_logprobs, test_structured_output, test_tools, test_usage
-from conformance.checks.test_asked import SAID, WRONG
 from conformance.reply import read
+from conformance.sayings import OTHER, SAID, WRONG
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 from conformance.wire.exchange import Exchange, Frame, Request
 
@@ -176,7 +177,8 @@ def test_a_date_that_is_none_is_no_error_of_ours(date: str) -> None:
 
 
 def test_no_way_to_spoil_a_text_leaves_it_as_it_is() -> None:
-    assert [what for what, spoil in WRONG.items() if spoil(SAID) == SAID] == []
+    for said in (SAID, OTHER):
+        assert [what for what, spoil in WRONG.items() if spoil(said) == said] == []
 
 
 class Parrot:
@@ -205,3 +207,67 @@ def test_what_a_model_leaves_out_once_is_no_failure() -> None:
     for forgetful in (lambda text: text.replace("\N{PARTY POPPER}", ""), lambda _: "I will not."):
         with pytest.raises(Inconclusive):
             test_asked.test_text_intact(cast("Chat", Parrot(forgetful)))
+
+
+def test_a_stop_sequence_ends_a_text_where_it_stands_and_nothing_else_does() -> None:
+    full = "one\n\ntwo three"
+    for sound in ("one", "one\n", "Well: one"):
+        test_asked._ends_at("\n\ntwo", full, reply({}, saying(sound)))
+    for wrong in ("on", "", full, "one\n\ntwo"):
+        with pytest.raises(Mismatch, match="up to the stop sequence"):
+            test_asked._ends_at("\n\ntwo", full, reply({}, saying(wrong)))
+    with pytest.raises(Inconclusive):
+        test_asked._ends_at("\n\ntwo", full, reply({}, saying("another answer")))
+
+
+def test_what_is_in_no_text_must_not_stop_one() -> None:
+    assert [decoy for decoy in test_asked.DECOYS if decoy in SAID] == []
+    assert test_asked.CUT in SAID
+
+
+def test_choices_with_all_the_tokens_of_their_limits_were_cut() -> None:
+    cut, ended = saying("a", finish_reason="length"), saying("a")
+    test_chat._cut_alike(reply({}, cut, cut, usage={"completion_tokens": 24}), 24)
+    test_chat._cut_alike(reply({}, cut, ended, usage={"completion_tokens": 23}), 24)
+    test_chat._cut_alike(reply({}, cut, ended), 24)
+    with pytest.raises(Mismatch, match="in choice 1"):
+        test_chat._cut_alike(reply({}, cut, ended, usage={"completion_tokens": 24}), 24)
+
+
+def test_arguments_that_lost_their_characters_are_told_from_other_arguments() -> None:
+    def spoiled(arguments: Any) -> str | None:  # noqa: ANN401 - any JSON value
+        return test_tools._spoiled_city({**CALL, "function": {"name": "f", "arguments": arguments}})
+
+    for sound in ('{"city": "Zürich"}', '{"city": "Z\\u00fcrich"}', '{"city": "Paris"}', "{}", None):
+        assert spoiled(sound) is None
+    for wrong in ("Zrich", "Z?rich", "ZÃ¼rich", "Malm"):
+        assert spoiled(f'{{"city": "{wrong}"}}') is not None
+
+
+class Refusing:
+    """A chat whose target answers what is not streamed, or nothing."""
+
+    dialect = OPENAI
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def post(self, body: Json) -> Exchange:
+        assert "stream" not in body
+        return exchange(body, self._status)
+
+    def accepted(self, given: Exchange) -> Reply:
+        return read(given)
+
+
+def exchange(asked: Json, status: int) -> Exchange:
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), json.dumps(asked).encode())
+    return Exchange("x1", request, 0.0, 0.1, status, (("content-type", "application/json"),), (Frame(0.0, b"{}"),))
+
+
+def test_a_stream_is_refused_rightly_where_the_whole_answer_is_too() -> None:
+    refused = exchange({"messages": [], "stream": True}, 400)
+    with pytest.raises(Mismatch, match="not streamed is answered"):
+        streaming(cast("Chat", Refusing(200)), refused)
+    with pytest.raises(Inconclusive):
+        streaming(cast("Chat", Refusing(400)), refused)

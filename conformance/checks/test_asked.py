@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import html
-import re
 from typing import TYPE_CHECKING, Any
 
 from conformance.capability import whole
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig, read
+from conformance.sayings import OTHER, SAID, repeated, spoiled
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conformance.chat import Chat
     from conformance.reply import Reply
     from conformance.wire.exchange import Exchange
 
 Json = dict[str, Any]
-SAID = 'Zoë & Søren: 5 < 7 \N{PARTY POPPER} «naïve» \u65e5\u672c "fin"'
-OTHER = 'Señor \N{SLICE OF PIZZA} & Čeněk: 9 > 4 «là-bas» \ud55c\uad6d "ok"'
-CUT = "\N{PARTY POPPER} «naïve"
-BEYOND = re.compile("[\U00010000-\U0010ffff]")
-WRONG: dict[str, Callable[[str], str]] = {
-    "without what is not ASCII": lambda text: text.encode("ascii", "ignore").decode(),
-    "with question marks for what is not ASCII": lambda text: text.encode("ascii", "replace").decode(),
-    "with a question mark for what is beyond the basic plane": lambda text: BEYOND.sub("?", text),
-    "without what is beyond the basic plane": lambda text: BEYOND.sub("", text),
-    "in UTF-8 read as Latin-1": lambda text: text.encode().decode("latin-1"),
-    "in UTF-8 read as Windows-1252": lambda text: text.encode().decode("cp1252", "replace"),
-    "with entities of HTML": lambda text: html.escape(text, quote=False),
-    "with entities of HTML for quotes, too": html.escape,
-    "with escapes of JSON": lambda text: text.encode("ascii", "backslashreplace").decode(),
-}
+CUT = "\n\nend of it, «çà et là», as far"
+# In no text, but for who compares without case, takes a dot for any character, or white space for nothing.
+DECOYS = ["ZOË & SØREN", "S.ren", "5<7"]
 COUNTING = "Count from 1 to 40, separated by commas: 1, 2, 3, 4, 5"
 READS, FEW, LIMIT = 2000, 40, 12
 FUNCTION: Json = {
@@ -86,52 +71,47 @@ def test_index_in_place(answer: Reply) -> None:
         raise Mismatch(f"the indexes 0 to {len(found) - 1} in order", shown(found), answer.exchange)
 
 
-def _repeated(chat: Chat, said: str = SAID, *, stream: bool, **fields: Any) -> Reply:  # noqa: ANN401 - JSON
-    """The answer to the request to repeat a text of awkward characters."""
-    if chat.dialect.documents("temperature"):
-        fields["temperature"] = 0
-    reply: Reply = chat.memo(
-        f"repeated {said} {stream} {sorted(fields)}",
-        lambda: chat.ask(f"Repeat exactly: {said}", tokens=128, stream=stream, **fields),
-    )
-    return reply
-
-
 @check("chat.text-intact")
 def test_text_intact(chat: Chat) -> None:
     """The characters of an answer are those that were said: none is lost, doubly encoded or escaped on its way."""
     intact = 0
     for stream in (False, True):
-        reply = _repeated(chat, stream=stream)
+        reply = repeated(chat, stream=stream)
         intact += SAID in reply.text
-        wrong = _spoiled(SAID, reply)
+        wrong = spoiled(SAID, reply)
         if wrong is None:
             continue
-        if _spoiled(OTHER, _repeated(chat, OTHER, stream=stream)) != wrong:
+        if spoiled(OTHER, repeated(chat, OTHER, stream=stream)) != wrong:
             raise Inconclusive(f"one text came {wrong}, another did not: that may be the model's doing")
         raise Mismatch(f"the text {SAID!r}", f"the same {wrong}: {reply.text[:100]!r}", reply.exchange)
     if not intact:
         raise Inconclusive("the model did not repeat a text to the letter")
 
 
-def _spoiled(said: str, reply: Reply) -> str | None:
-    """How the text came, where it came in one of the known wrong ways."""
-    if said in reply.text:
-        return None
-    return next((what for what, spoil in WRONG.items() if spoil(said) in reply.text), None)
-
-
 @check("chat.stop-any-text")
 def test_stop_any_text(chat: Chat) -> None:
-    """A stop sequence may be any text: of several tokens, not ASCII, and found in the prompt as well."""
+    """A stop sequence is any text, to the letter: long, not ASCII, a line end, in the prompt as well; nothing else stops."""
     if not chat.dialect.documents("stop"):
         raise NotApplicable("the document has no stop")
-    if SAID not in _repeated(chat, stream=True).text:
+    full = repeated(chat, stream=True).text
+    if SAID not in full:
         raise Inconclusive("the model did not repeat a text to the letter")
-    reply = _repeated(chat, stream=True, stop=[CUT])
-    before = SAID[: SAID.index(CUT)]
-    if CUT in reply.text or before.rstrip() not in reply.text:
-        raise Mismatch(f"the text {before!r}, up to the stop sequence {CUT!r}", f"{reply.text[:100]!r}", reply.exchange)
+    _ends_at(CUT, full, repeated(chat, stream=True, stop=[*DECOYS, CUT]))
+    if full.startswith(SAID):
+        _ends_at("\n", full, repeated(chat, stream=False, stop=["\n"]))
+
+
+def _ends_at(stop: str, full: str, reply: Reply) -> None:
+    """Raise Mismatch where the answer goes on past the stop sequence, or ends before it; another answer shows nothing."""
+    if not reply.choices:
+        raise Inconclusive("no choice came that could end")
+    before = full[: full.index(stop)].rstrip()
+    if stop not in reply.text and before in reply.text:
+        return
+    if stop not in reply.text and not full.startswith(reply.text):
+        raise Inconclusive("the same request with a stop sequence had another answer")
+    observed = f"{reply.text[-80:]!r} at the end"
+    raise Mismatch(f"the text up to the stop sequence {stop!r}, {before[-40:]!r} at its end", observed, reply.exchange)
 
 
 @check("chat.fields-forgotten")

@@ -48,7 +48,7 @@ def test_field(answer: Reply, dialect: Dialect, path: str) -> None:
 @check("chat.ids-unique")
 def test_ids_unique(chat: Chat) -> None:
     """Every answer has an id of its own, whole or streamed, to another request or to the same."""
-    replies = [chat.ask(temperature=1), chat.ask(temperature=1), chat.streamed()]
+    replies = [chat.plain(), *map(chat.accepted, chat.repeated(2, temperature=0)), chat.streamed()]
     ids = [reply.id for reply in replies if reply.id is not None]
     if len(ids) < 2:
         raise Inconclusive("the answers have no id")
@@ -154,6 +154,15 @@ def test_n_choices(chat: Chat, dialect: Dialect) -> None:
         without = [choice.index for choice in reply.choices if not choice.finishes]
         if without:
             raise Mismatch("a finish reason in every choice", f"none in choice {without[0]}", exchange)
+        _cut_alike(reply, n * chat.room(12))
+
+
+def _cut_alike(reply: Reply, most: int) -> None:
+    """Raise Mismatch where all choices together have as many tokens as their limits allow and one does not say that it was cut."""
+    other = next((choice for choice in reply.choices if choice.finish != "length"), None)
+    if other is not None and reply.count("completion_tokens") == most:
+        expected = f"finish reason 'length' in every choice, as {most} tokens are all that their limits allow"
+        raise Mismatch(expected, f"{other.finish!r} in choice {other.index}", reply.exchange)
 
 
 @check("chat.max-tokens-bounds", smoke=True)

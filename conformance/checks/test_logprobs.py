@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from conformance.capability import excused, honoured, whole
+from conformance.capability import excused, honoured, streaming, whole
 from conformance.chat import OMIT, SHORT
 from conformance.fields import shown
 from conformance.registry import check, oracle
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.explore import Explorer
     from conformance.reply import Choice, Reply
+    from conformance.wire.exchange import Exchange
     from dialects import Dialect
 
 Json = dict[str, Any]
@@ -33,7 +34,8 @@ def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
     """An answer with log probabilities, asked once a run."""
     room = chat.room(SHORT)
     body = chat.body(tokens=room, logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
-    return honoured(chat, chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body)))
+    exchange: Exchange = chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body))
+    return (streaming if stream else honoured)(chat, exchange)
 
 
 def _tokens(reply: Reply, choice: Choice) -> list[Json]:

@@ -22,6 +22,18 @@ MULTI_TURN = [
     {"role": "system", "content": "You answer in few words."},
     {"role": "user", "content": "Hello"},
     {"role": "assistant", "content": "Hi! What can I do for you?"},
+    *({"role": role, "content": said} for said in "abcd" for role in ("user", "assistant")),
+    {"role": "user", "content": "Say hi again"},
+]
+SOUND = [{"role": "user", "content": HI}, {"role": "assistant", "content": "Hi!"}]
+# Two of the system's messages, one of them late, two questions at once: no document says that roles take turns.
+ANY_TURNS = [
+    {"role": "system", "content": "You answer in few words."},
+    {"role": "system", "content": "You are friendly."},
+    {"role": "user", "content": "Hello"},
+    {"role": "user", "content": "Is anybody there?"},
+    {"role": "assistant", "content": "Hi! What can I do for you?"},
+    {"role": "system", "content": "Now be brief."},
     {"role": "user", "content": "Say hi again"},
 ]
 PATIENCE = 45.0
@@ -85,7 +97,7 @@ def test_rejects(chat: Chat, explore: Explorer, rule: str) -> None:
         explore.examples > 20 or kind == "range" or field in ("model", "messages", "messages.role", "messages.content")
     )
     for body in bodies if every else bodies[:1]:
-        chat.refused(_bounded(chat, body, kind), *(cause.status if cause else ()))
+        chat.refused(_bounded(chat, _late(body, spot), kind), *(cause.status if cause else ()))
 
 
 @check("request.undefined-values", per="field")
@@ -283,6 +295,12 @@ def test_multi_turn(chat: Chat) -> None:
     bundles.accepted(chat, _own(chat, "messages")[0], MULTI_TURN)
 
 
+@check("request.any-turns")
+def test_any_turns(chat: Chat) -> None:
+    """Messages may follow each other in any order: several of the system, one of them late, two questions in a row."""
+    chat.ask(ANY_TURNS)
+
+
 @check("request.token-limit-aliases")
 def test_token_limit_aliases(chat: Chat) -> None:
     """Each documented field that bounds the answer's tokens bounds them."""
@@ -394,6 +412,13 @@ def _is_user(spot: Spot) -> bool:
 
 def _take(chat: Chat, body: Json) -> None:
     chat.accepted(chat.post(body))
+
+
+def _late(body: Json, spot: Spot) -> Json:
+    """The body with sound messages before the first, where the spot lies in a message: not the first alone is to be read."""
+    if spot.path[0] != "messages" or len(spot.path) == 1:
+        return body
+    return {**body, "messages": [*SOUND, *body["messages"]]}
 
 
 def _bounded(chat: Chat, body: Json, kind: str) -> Exchange:

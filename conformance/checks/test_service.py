@@ -89,8 +89,8 @@ def test_unknown_path_is_refused(chat: Chat) -> None:
 
 @check("service.accepts-json-charset")
 def test_accepts_json_charset(chat: Chat) -> None:
-    """A charset parameter on application/json changes nothing."""
-    chat.accepted(chat.post(chat.body(), headers={"content-type": "application/json; charset=utf-8"}))
+    """A charset parameter on application/json changes nothing, nor does the case of these words."""
+    chat.accepted(chat.post(chat.body(), headers={"content-type": "Application/JSON; Charset=utf-8"}))
 
 
 @check("service.chunked-request")

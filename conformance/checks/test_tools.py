@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from conformance import calls
-from conformance.capability import honoured, whole
+from conformance.capability import honoured, streaming, whole
 from conformance.chat import HI, brief
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
+from conformance.sayings import LONGER, WRONG, length
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Json = dict[str, Any]
 TOKENS = 256
 AT_ONCE = 4
 MANY, FEW = 16, 3
+SLACK = 0.5  # of a long result: templates drop white space
+RESULT = '{"celsius": 7, "time": "12:30"}'
 
 
 def _closed(properties: Json) -> Json:
@@ -37,9 +40,10 @@ def _tool(name: str, parameters: Json, description: str = "Tells what is asked")
 
 CITY = _closed({"city": {"type": "string"}})
 PARAMETERS = {"get_weather": CITY, "get_time": CITY}
+CITIES = ("Zürich", "Malmö")
 OFFER = [_tool("get_weather", CITY, "Tells the weather in a city"), _tool("get_time", CITY, "Tells the time in a city")]
 ASKED = "What is the weather in Paris? Use get_weather."
-LATE_NAME = "get-Time_of-Day_in_2_Cities"
+LATE_NAME = "get-Time_of-Day_in_2_Cities-or_in-the_Country_that_they_belong_to"[:64]
 TWICE = "Call get_weather for both cities, Paris and Oslo: once for Paris and once for Oslo."
 MODES: dict[str, Json] = {
     "named": {"tool_choice": {"type": "function", "function": {"name": "get_time"}}},
@@ -73,7 +77,7 @@ def _offer(chat: Chat, mode: str, prompt: str = ASKED, **fields: Any) -> Reply: 
     """The answer to a prompt with two tools on offer, asked once a run."""
     body = _body(chat, prompt, tools=OFFER, **MODES[mode], **fields)
     exchange: Exchange = chat.memo(f"tools {mode} {prompt} {sorted(fields)}", lambda: chat.post(body))
-    return honoured(chat, exchange)
+    return (streaming if "stream" in fields else honoured)(chat, exchange)
 
 
 def _both(chat: Chat, mode: str, prompt: str | None = None) -> Iterator[Reply]:
@@ -188,9 +192,10 @@ def test_late_choice(chat: Chat) -> None:
 
 @check("tools.every-choice")
 def test_every_choice(chat: Chat) -> None:
-    """With n = 2 every choice of a stream calls the function that tool_choice names."""
+    """With n = 2 every choice of a stream calls the function that tool_choice names, and its arguments keep their characters."""
     chat.offered("tools", "n")
-    body = _body(chat, ASKED, tools=OFFER, **MODES["named"], n=2, stream=True, **chat.asking_usage)
+    offer = [OFFER[0], _tool("get_time", _closed({"city": {"type": "string", "enum": list(CITIES)}}))]
+    body = _body(chat, ASKED, tools=offer, **MODES["named"], n=2, stream=True, **chat.asking_usage)
     reply = honoured(chat, chat.post(body))
     if any(choice.finish == "length" for choice in reply.choices):
         raise Inconclusive(f"a choice was cut at {TOKENS} tokens")
@@ -199,6 +204,17 @@ def test_every_choice(chat: Chat) -> None:
         if called != {"get_time"}:
             observed = f"{shown(sorted(called))} and the text {shown(choice.text)} in choice {choice.index}"
             raise Mismatch("calls of get_time alone in every choice", observed, reply.exchange)
+        wrong = next(filter(None, map(_spoiled_city, choice.calls)), None)
+        if wrong:
+            raise Mismatch(f"{' or '.join(CITIES)} in the arguments, as offered", wrong, reply.exchange)
+
+
+def _spoiled_city(call: Json) -> str | None:
+    """The arguments of a call with one of the cities on offer but for its characters, or None."""
+    arguments = dig(call, "function", "arguments")
+    forms = {spoil(city) for city in CITIES for spoil in WRONG.values()} - set(CITIES)
+    spoilt = isinstance(arguments, str) and any(f'"{form}"' in arguments for form in forms)
+    return shown(arguments) if spoilt else None
 
 
 @check("tools.cut-short")
@@ -314,21 +330,48 @@ def test_round_trip(chat: Chat) -> None:
     """A conversation with a call (content null) and its result is answered, as is one with the target's own call."""
     chat.offered("tools")
     _offer(chat, "default")
-    function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-    call = {"id": "call1a2b3", "type": "function", "function": function}
-    _says_something(_answered(chat, {"role": "assistant", "content": None, "tool_calls": [call]}, [call]))
+    _says_something(chat.accepted(_taken(chat, RESULT)))
     given = _offer(chat, "named")
     found, message = given.choice().calls, dig(given.body, "choices", 0, "message")
     if found and given.finish != "length" and isinstance(message, dict):
         _says_something(_answered(chat, message, found))
 
 
+@check("tools.result-read")
+def test_result_read(chat: Chat) -> None:
+    """All of a tool's result reaches the model: a longer one has the prompt tokens of its text more."""
+    chat.offered("tools")
+    more = length(chat)
+    short, long = (honoured(chat, _taken(chat, result)) for result in (RESULT, LONGER))
+    few, many = short.count("prompt_tokens"), long.count("prompt_tokens")
+    if few is None or many is None:
+        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    if many < few + more * SLACK:
+        expected = f"more than {few + more * SLACK:.0f} prompt tokens, as a short result makes {few} and the long one has {more}"
+        raise Mismatch(expected, f"{many}", long.exchange)
+
+
+def _taken(chat: Chat, result: str) -> Exchange:
+    """What comes of a question, its call by a message of our own, and this result; asked once a run."""
+    call = {
+        "id": "call1a2b3",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'},
+    }
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    exchange: Exchange = chat.memo(f"result {result}", lambda: _given_back(chat, message, [call], result))
+    return exchange
+
+
+def _given_back(chat: Chat, message: Json, found: list[Json], result: str) -> Exchange:
+    """What comes of a question, its calls, and this result for each of them."""
+    results = [{"role": "tool", "tool_call_id": call.get("id"), "content": result} for call in found]
+    return chat.post(_body(chat, [{"role": "user", "content": ASKED}, message, *results], tools=OFFER))
+
+
 def _answered(chat: Chat, message: Json, found: list[Json]) -> Reply:
     """The answer to a question, its calls, and a result for each of them."""
-    result = '{"celsius": 7, "time": "12:30"}'
-    results = [{"role": "tool", "tool_call_id": call.get("id"), "content": result} for call in found]
-    history = [{"role": "user", "content": ASKED}, message, *results]
-    return chat.accepted(chat.post(_body(chat, history, tools=OFFER)))
+    return chat.accepted(_given_back(chat, message, found, RESULT))
 
 
 @check("tools.several-results")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from PIL import Image
 
-from conformance.capability import lever_model
+from conformance.capability import honoured, lever_model
 from conformance.chat import brief
 from conformance.fields import shown
 from conformance.registry import check
-from conformance.verdict import Mismatch, NotApplicable
+from conformance.sayings import LONGER, length
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
     from conformance.chat import Chat
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 ASKED = "What do you see? Answer in one sentence."
+SLACK = 0.5  # of the smaller part: templates drop white space
 SIDES = st.integers(32, 160)
 PICTURES = st.tuples(st.sampled_from(("PNG", "JPEG")), SIDES, SIDES, st.sampled_from(("red", "navy", "#40c0a0")))
 
@@ -62,7 +64,7 @@ def test_image_accepted(chat: Chat, explore: Explorer) -> None:
     """PNG and JPEG images of any usual size are taken, streamed or not, and they count: they are not just dropped."""
     model = _seeing(chat)
     blind = chat.memo("vision blind", lambda: chat.ask(ASKED, tokens=32, model=model, temperature=0))
-    chat.accepted(_show(chat, _uri(_picture("PNG", 64, 48, "red")), model, stream=True))
+    chat.accepted(_streamed(chat, model))
     if explore.examples > 1:
         explore(PICTURES, lambda picture: _seen(chat, model, picture, blind))
     else:
@@ -78,6 +80,41 @@ def _seen(chat: Chat, model: str, picture: tuple[str, int, int, str], blind: Rep
             f"{counts[0]} prompt tokens with the image, {counts[1]} without it, and both times {shown(reply.text)}"
         )
         raise Mismatch("an answer to the image", observed, reply.exchange)
+
+
+def _streamed(chat: Chat, model: str) -> Exchange:
+    """What comes, streamed and counted, of a small picture; asked once a run."""
+    uri = _uri(_picture("PNG", 64, 48, "red"))
+    exchange: Exchange = chat.memo("vision streamed", lambda: _show(chat, uri, model, stream=True, **chat.asking_usage))
+    return exchange
+
+
+def _counted(chat: Chat, model: str) -> Reply:
+    """The answer to that picture: the streamed one where it has a count, else one that came whole."""
+    reply = honoured(chat, _streamed(chat, model))
+    if reply.count("prompt_tokens") is not None:
+        return reply
+    return honoured(chat, _show(chat, _uri(_picture("PNG", 64, 48, "red")), model))
+
+
+@check("vision.every-part")
+def test_every_part(chat: Chat) -> None:
+    """Every part of a message reaches the model: the texts before and after images, and each of two images."""
+    model = _seeing(chat)
+    blind = chat.memo("vision blind", lambda: chat.ask(ASKED, tokens=32, model=model, temperature=0))
+    text, seen = length(chat), _counted(chat, model)
+    [*_, image] = _message(chat, _uri(_picture("PNG", 64, 48, "red")))[0]["content"]
+    long = {"type": "text", "text": LONGER}
+    body = chat.body([{"role": "user", "content": [long, image, image, long]}], tokens=32, model=model, temperature=0)
+    reply = honoured(chat, chat.post(body))
+    none, one, all_of_it = (answer.count("prompt_tokens") for answer in (blind, seen, reply))
+    if none is None or one is None or all_of_it is None:
+        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    picture = max(0, one - none)  # some do not count images
+    least = 2 * (text + picture) - SLACK * (min(text, picture) or text)
+    if all_of_it < least:
+        expected = f"at least {least:.0f} prompt tokens, as each image has {picture} and each text {text}"
+        raise Mismatch(expected, f"{all_of_it}", reply.exchange)
 
 
 @check("vision.bad-image")

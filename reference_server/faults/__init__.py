@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reference_server.faults import (  # noqa: F401 - they register
     answers,
+    awkward,
     chat,
     chunks,
     connection,

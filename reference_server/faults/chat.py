@@ -41,6 +41,7 @@ def default_limit_ignored(order: Order, _: object) -> Order:
 @FAULTS.at(
     "events",
     every=(
+        "chat.n-choices",
         "structured_output.cut-short",
         "structured_output.kept",
         "tools.cut-short",

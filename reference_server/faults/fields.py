@@ -101,6 +101,7 @@ def parts_refused(asked: Json, _: object) -> Json:
 @FAULTS.at(
     "asked",
     every=(
+        "request.any-turns",
         "request.accepts[messages]",
         "request.accepts[messages.content] in dos_ai",
         "request.accepts[messages.role]",
@@ -135,6 +136,7 @@ def developer_refused(asked: Json, _: object) -> Json:
 @FAULTS.at(
     "asked",
     every=(
+        "stream.equals-plain",
         "chat.stop-any-text",
         "chat.text-intact",
         "errors.status-documented in dria",
@@ -155,6 +157,8 @@ def emoji_break(asked: Json, _: object) -> Json:
 @FAULTS.at(
     "asked",
     every=(
+        "stream.equals-plain",
+        "chat.stop-any-text",
         "chat.text-intact",
         "logprobs.present",
         "logprobs.top-count",

@@ -65,6 +65,7 @@ NO_STREAM = (
     "structured_output.streamed",
     "tools.*",
     "-tools.round-trip",
+    "-tools.result-read",
     "-tools.override-shape",
     "-tools.offered-only",
     "-chat.stop-absent",
@@ -81,6 +82,7 @@ NO_STREAM = (
     "usage.stream-*",
     "-usage.stream-once",
     "-usage.stream-sum",
+    "vision.every-part",
     "vision.image-accepted",
 )
 # A stream of one event without an end holds nothing.

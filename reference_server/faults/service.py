@@ -147,7 +147,7 @@ def half_a_pair_in_json(pieces: list[bytes], _: object) -> list[bytes]:
 @FAULTS.at("skip", every=("service.accepts-json-charset",))
 def charset_refused(skipped: Skipped, request: Request) -> Skipped:
     """A content type with a charset is not recognized."""
-    if "charset" in request.headers.get("content-type", ""):
+    if "charset" in request.headers.get("content-type", "").lower():
         raise ApiError("wrong_content_type", "Content-Type must be application/json")
     return skipped
 

@@ -66,6 +66,7 @@ def text_after_the_finish(events: Events, _: object) -> Events:
 @FAULTS.at(
     "events",
     every=(
+        "logprobs.asked",
         "structured_output.kept",
         "structured_output.keywords",
         "structured_output.together",

@@ -26,7 +26,8 @@ LAST: dict[str, Json] = {}
 SCHEMA = ("structured_output.kept not dos_ai", "structured_output.keywords")  # JSON that is not what a schema says
 
 
-def _asking(order: Order, **changes: Any) -> Order:  # noqa: ANN401 - fields of ChatRequest
+def asking(order: Order, **changes: Any) -> Order:  # noqa: ANN401 - fields of ChatRequest
+    """The order with another chat."""
     return replace(order, chat=replace(order.chat, **changes))
 
 
@@ -42,14 +43,14 @@ def _asking(order: Order, **changes: Any) -> Order:  # noqa: ANN401 - fields of 
 )
 def stop_of_ascii_only(order: Order, _: object) -> Order:
     """Stop sequences that are not ASCII are ignored."""
-    return _asking(order, stop=tuple(stop for stop in order.chat.stop if stop.isascii()))
+    return asking(order, stop=tuple(stop for stop in order.chat.stop if stop.isascii()))
 
 
 @FAULTS.at("order", every=("chat.stop-any-text",))
 def stop_in_the_prompt(order: Order, _: object) -> Order:
     """A stop sequence that stands in the prompt stops the answer before it begins."""
     said = "".join(message.text for message in order.chat.messages)
-    return _asking(order, max_tokens=1) if any(stop and stop in said for stop in order.chat.stop) else order
+    return asking(order, max_tokens=1) if any(stop and stop in said for stop in order.chat.stop) else order
 
 
 @FAULTS.at(
@@ -61,12 +62,13 @@ def stop_in_the_prompt(order: Order, _: object) -> Order:
 )
 def stop_of_the_last_only(order: Order, _: object) -> Order:
     """Of several stop sequences the last alone is looked for."""
-    return _asking(order, stop=order.chat.stop[-1:])
+    return asking(order, stop=order.chat.stop[-1:])
 
 
 @FAULTS.at(
     "order",
     every=(
+        "chat.stop-any-text",
         "chat.stop-absent",
         "chat.stop-cuts",
         "chat.stop-finish",
@@ -74,7 +76,7 @@ def stop_of_the_last_only(order: Order, _: object) -> Order:
 )
 def stop_of_three_only(order: Order, _: object) -> Order:
     """Of several stop sequences the first three are looked for."""
-    return _asking(order, stop=order.chat.stop[:3])
+    return asking(order, stop=order.chat.stop[:3])
 
 
 @FAULTS.at("asked", every=("chat.stop-cuts not adaptive", "request.rejects[stop:type] in adaptive"))
@@ -93,13 +95,13 @@ def stop_by_the_letter(asked: Json, _: object) -> Json:
 )
 def few_choices(order: Order, _: object) -> Order:
     """More than four choices are accepted, and four come."""
-    return _asking(order, n=min(FEW_CHOICES, order.chat.n))
+    return asking(order, n=min(FEW_CHOICES, order.chat.n))
 
 
 @FAULTS.at("order", every=("chat.choices-asked",))
 def one_choice_of_json(order: Order, _: object) -> Order:
     """Where JSON or calls are asked for `n` is accepted and one choice comes."""
-    return _asking(order, n=1) if order.chat.schema is not None or order.chat.tools else order
+    return asking(order, n=1) if order.chat.schema is not None or order.chat.tools else order
 
 
 @FAULTS.at("body", every=("chat.index-in-place",))
@@ -111,13 +113,13 @@ def choices_out_of_order(body: Json, _: object) -> Json:
 @FAULTS.at("order", every=("chat.limit-unasked not dria",))
 def short_by_default(order: Order, _: object) -> Order:
     """Where no limit is asked for sixteen tokens are."""
-    return _asking(order, max_tokens=order.chat.max_tokens or DEFAULT)
+    return asking(order, max_tokens=order.chat.max_tokens or DEFAULT)
 
 
 @FAULTS.at("order", every=("usage.within-limit in aqueduct dos_ai openai",))
 def limit_ignored_for_calls(order: Order, _: object) -> Order:
     """Token limits are ignored where tools are offered."""
-    return _asking(order, max_tokens=None) if order.chat.tools else order
+    return asking(order, max_tokens=None) if order.chat.tools else order
 
 
 @FAULTS.at(
@@ -158,7 +160,7 @@ def cut_json_is_whole(events: Events, trail: Trail) -> Events:
 )
 def format_of_the_first_turn(order: Order, _: object) -> Order:
     """A format is ignored in a conversation that has begun."""
-    return _asking(order, schema=None) if len(order.chat.messages) > 1 else order
+    return asking(order, schema=None) if len(order.chat.messages) > 1 else order
 
 
 @FAULTS.at(
@@ -169,7 +171,7 @@ def references_not_followed(order: Order, _: object) -> Order:
     """What a reference in a schema points at may be anything."""
     schema = order.chat.schema
     return (
-        _asking(order, schema=_without_references(schema)) if isinstance(schema, dict) and "$defs" in schema else order
+        asking(order, schema=_without_references(schema)) if isinstance(schema, dict) and "$defs" in schema else order
     )
 
 
@@ -179,7 +181,7 @@ def references_not_followed(order: Order, _: object) -> Order:
 )
 def enumerations_ignored(order: Order, _: object) -> Order:
     """Enumerations of a schema are taken for any text."""
-    return _asking(order, schema=_without(order.chat.schema, "enum"))
+    return asking(order, schema=without(order.chat.schema, "enum"))
 
 
 @FAULTS.at(
@@ -188,7 +190,7 @@ def enumerations_ignored(order: Order, _: object) -> Order:
 )
 def bounds_of_numbers_ignored(order: Order, _: object) -> Order:
     """Bounds of numbers in a schema are dropped."""
-    return _asking(order, schema=_without(order.chat.schema, "minimum", "maximum"))
+    return asking(order, schema=without(order.chat.schema, "minimum", "maximum"))
 
 
 @FAULTS.at(
@@ -197,13 +199,14 @@ def bounds_of_numbers_ignored(order: Order, _: object) -> Order:
 )
 def patterns_ignored(order: Order, _: object) -> Order:
     """Patterns of a schema are dropped."""
-    return _asking(order, schema=_without(order.chat.schema, "pattern"))
+    return asking(order, schema=without(order.chat.schema, "pattern"))
 
 
-def _without(schema: Any, *names: str) -> Any:  # noqa: ANN401 - JSON
+def without(schema: Any, *names: str) -> Any:  # noqa: ANN401 - JSON
+    """A schema without these keywords."""
     if isinstance(schema, dict):
-        return {name: _without(value, *names) for name, value in schema.items() if name not in names}
-    return [_without(value, *names) for value in schema] if isinstance(schema, list) else schema
+        return {name: without(value, *names) for name, value in schema.items() if name not in names}
+    return [without(value, *names) for value in schema] if isinstance(schema, list) else schema
 
 
 def _without_references(schema: Any) -> Any:  # noqa: ANN401 - JSON
@@ -218,7 +221,7 @@ def _without_references(schema: Any) -> Any:  # noqa: ANN401 - JSON
 @FAULTS.at("order", every=("logprobs.asked", "logprobs.every-choice"))
 def log_probabilities_of_one_choice(order: Order, _: object) -> Order:
     """With several choices log probabilities are ignored."""
-    return _asking(order, logprobs=None) if order.chat.n > 1 else order
+    return asking(order, logprobs=None) if order.chat.n > 1 else order
 
 
 @FAULTS.at("chunks", every=("logprobs.asked",))
@@ -239,7 +242,7 @@ def log_probabilities_again(chunks: list[Json], trail: Trail) -> list[Json]:
 @FAULTS.at("order", every=("tools.every-choice",))
 def choice_of_tool_for_one(order: Order, _: object) -> Order:
     """With several choices tool_choice is taken for auto."""
-    return _asking(order, tool_choice=ToolChoice()) if order.chat.n > 1 else order
+    return asking(order, tool_choice=ToolChoice()) if order.chat.n > 1 else order
 
 
 @FAULTS.at("events", every=("tools.late-choice", "tools.offered-only"))
@@ -354,7 +357,13 @@ def text_as_markup(events: Events, trail: Trail) -> Events:
     return [replace(e, text=html.escape(e.text, quote=False)) if isinstance(e, Text) else e for e in events]
 
 
-@FAULTS.at("events", every=("chat.text-intact",))
+@FAULTS.at(
+    "events",
+    every=(
+        "stream.equals-plain",
+        "chat.text-intact",
+    ),
+)
 def question_marks_in_streams(events: Events, trail: Trail) -> Events:
     """In streams without log probabilities a question mark stands for every character that is not ASCII."""
     if not trail.order.stream or trail.order.chat.logprobs is not None:
