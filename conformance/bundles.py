@@ -39,6 +39,8 @@ ALONE = (
     "moderation",
 )
 """Fields whose values change what kind of answer is asked for, or that some targets rightly treat on their own."""
+PLAIN = ("logprobs",)
+"""Capabilities of simple fields."""
 
 
 def accepted(chat: Chat, where: Spot, value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -86,7 +88,8 @@ def _mark(body: Json) -> str:
 
 def _simple(chat: Chat, where: Spot) -> bool:
     alone = (*ALONE, *chat.dialect.request.token_limits)
-    return len(where.path) == 1 and where.path[0] not in alone and not where.beside and not where.needs
+    offered = all(need in PLAIN and chat.profile.offers(need) for need in where.needs)
+    return len(where.path) == 1 and where.path[0] not in alone and not where.beside and offered
 
 
 def _all_bundles(chat: Chat) -> set[str]:

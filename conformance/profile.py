@@ -3,7 +3,7 @@
     [keys]            names of environment variables, never keys: no_credit, limited, forbidden, expired
     [models]          chat, vision, tools, unavailable, text_only, slow: model ids
     [limits]          requests_per_minute, context_tokens: what the target advertises
-    [capabilities]    NAME = false: not offered ("tools", "structured_output", "n", ...); NAME = true: offered, for what few
+    [capabilities]    NAME = false: not offered ("tools", "structured_output", "n", "logprobs", ...); NAME = true: offered, for what few
                       targets have ("vision", "audio", "files", "custom_tools", "allowed_tools", "functions"; a vision model under [models] says the same)
     [timeouts]        connect, read, total: seconds
     [budget]          requests, tokens
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "ProfileError", "load"]
 
 RARE = ("vision", "audio", "files", "custom_tools", "allowed_tools", "functions")
-CAPABILITIES = ("tools", "structured_output", "n", "tool_overrides", *RARE)
+CAPABILITIES = ("tools", "structured_output", "n", "logprobs", "tool_overrides", *RARE)
 TABLES: dict[str, dict[str, type | tuple[type, ...]]] = {
     "keys": dict.fromkeys(("no_credit", "limited", "forbidden", "expired"), str),
     "models": dict.fromkeys(("chat", "vision", "tools", "unavailable", "text_only", "slow"), str),

@@ -99,6 +99,10 @@ def base_url(text: str) -> str:
 
 def resolve(url: str, dialect: Dialect, model: str | None, key: str | None, key_env: str, timeouts: Timeouts) -> Target:
     """The target, once it has shown that it answers. Raises TargetError."""
+    if key and not (key.isascii() and key.isprintable()):
+        raise TargetError(
+            f"the key in {key_env} holds a line end or a character outside ASCII, which no header can carry"
+        )
     first = Timeouts(min(timeouts.connect, 10.0), timeouts.read, min(timeouts.total, timeouts.read))
     client = Client(first, prefix="preflight")
     try:

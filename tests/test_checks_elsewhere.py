@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import dialects
 from conformance.chat import Chat
-from conformance.checks import test_chat, test_request, test_service
+from conformance.checks import (
+    test_asked,
+    test_chat,
+    test_clients,
+    test_errors,
+    test_logprobs,
+    test_request,
+    test_service,
+)
 from conformance.profile import Profile
 from conformance.reply import Reply, read
 from conformance.target import Target
@@ -160,3 +169,83 @@ def test_a_stream_need_not_say_how_it_ended_where_no_page_says_that_it_does(
     assert asking("dria", "m")[0].unfinished(silent)
     assert not asking("openai", "m")[0].unfinished(silent)
     assert not asking("dria", "m")[0].unfinished(answered({}, "Hi"))
+
+
+def cut(status: int, *frames: bytes, aborted: bool = False) -> Exchange:
+    """An answer of these pieces to a plain question."""
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": []}')
+    pieces = tuple(Frame(n / 100, data) for n, data in enumerate(frames))
+    head = (("content-type", "application/json"),)
+    return Exchange("x1", request, 0.0, 0.1, status, head, pieces, aborted=aborted)
+
+
+def test_json_of_which_the_client_read_the_beginning_alone_is_not_called_broken() -> None:
+    pieces = (b'{"error', b'": {"me', b'ssage":')
+    with pytest.raises(NotApplicable, match="on purpose"):
+        test_service.test_strict_json(cut(400, *pieces, aborted=True), "syntax")
+    with pytest.raises(Mismatch, match="RFC 8259"):
+        test_service.test_strict_json(cut(400, *pieces), "syntax")
+
+
+@pytest.mark.parametrize(("status", "fine"), [(411, True), (417, True), (418, False)])
+def test_the_framing_of_a_request_may_be_refused_as_http_says(*, status: int, fine: bool) -> None:
+    refusal, openai = cut(status, b'{"error": {"message": "no"}}'), dialects.load("openai")
+    if fine:
+        test_errors.test_status_documented(refusal, openai)
+        return
+    with pytest.raises(Mismatch, match="418"):
+        test_errors.test_status_documented(refusal, openai)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("name", ["openai", "aqueduct"])
+def test_tools_that_are_refused_are_no_fault_of_content(
+    asking: Callable[..., tuple[Chat, list[Json]]], name: str, status: int
+) -> None:
+    chat, _ = asking(name, "small-model", status, lambda asked: asked.get("tools"))
+    test_request.test_accepts(chat, "messages.content")
+    chat.target = replace(chat.target, key=None)  # the plain service takes any key
+    test_clients.test_openai_python(chat)
+    with pytest.raises(Mismatch, match=str(status)):
+        test_request.test_accepts(chat, "tools")
+
+
+def test_a_server_error_for_tools_excuses_no_content(asking: Callable[..., tuple[Chat, list[Json]]]) -> None:
+    chat, _ = asking("aqueduct", "small-model", 500, lambda asked: asked.get("tools"))
+    with pytest.raises(Mismatch, match="500"):
+        test_request.test_accepts(chat, "messages.content")
+
+
+@pytest.mark.parametrize(("text", "sticks"), [('{"answer": "hi"}', False), (' {"last": 5', True), ("{last", False)])
+def test_a_model_that_always_speaks_json_remembers_nothing(*, text: str, sticks: bool) -> None:
+    chunk = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    frames = (Frame(0.0, f"data: {json.dumps(chunk)}\n\n".encode()),)
+    reply = read(Exchange("x1", request, 0.0, 0.1, 200, (("content-type", "text/event-stream"),), frames))
+    if sticks:
+        with pytest.raises(Mismatch, match="JSON of the format"):
+            test_asked._forgotten(reply, scores=True)
+    else:
+        test_asked._forgotten(reply, scores=True)
+
+
+@pytest.mark.parametrize(("field", "capability"), [("logprobs", "logprobs"), ("top_logprobs", "logprobs"), ("n", "n")])
+def test_a_field_of_what_is_not_offered_is_not_asked_for(
+    asking: Callable[..., tuple[Chat, list[Json]]], field: str, capability: str
+) -> None:
+    chat, sent = asking("openai", "small-model")
+    chat.profile = Profile(lacks=frozenset((capability,)))
+    with pytest.raises(NotApplicable, match=capability):
+        test_request.test_accepts(chat, field)
+    assert not sent
+
+
+def test_log_probabilities_that_are_not_offered_are_not_asked_for(
+    asking: Callable[..., tuple[Chat, list[Json]]],
+) -> None:
+    chat, sent = asking("openai", "small-model")
+    chat.profile = Profile(lacks=frozenset(("logprobs",)))
+    for asks in (test_logprobs.test_present, test_logprobs.test_streamed, test_logprobs.test_every_choice):
+        with pytest.raises(NotApplicable, match="logprobs"):
+            asks(chat)
+    assert not sent

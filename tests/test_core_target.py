@@ -92,6 +92,14 @@ def test_a_key_in_the_url_is_refused_and_not_repeated() -> None:
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\r", f"{KEY}\n", "caf\u00e9-and-a-long-rest", "\u20ac" * 12])
+def test_a_key_that_no_header_can_carry_is_told_without_it(key: str) -> None:
+    sentence = refusal("http://127.0.0.1:1", key=key)
+
+    assert sentence.startswith("the key in CHAT_API_KEY holds a line end or a character outside ASCII")
+    assert key not in sentence
+
+
 def test_a_request_is_json_with_the_key_and_a_get_has_no_content_type() -> None:
     target = Target("http://h", "m", KEY)
     names = dict(target.request("/v1/models", b"", method="GET").headers)

@@ -83,6 +83,13 @@ def test_what_was_sent_is_what_arrives(client: Client) -> None:
     assert {name.lower() for name, _ in arrived.headers} == {"host", "content-length", "x-one", "x-two"}
 
 
+def test_a_header_that_cannot_be_sent_is_told_without_what_it_holds(client: Client) -> None:
+    exchange = client.send(Request("POST", "http://127.0.0.1:9/", (("authorization", "Bearer secret\r"),), b"{}"))
+
+    assert exchange.status is None
+    assert "secret" not in str(exchange.error)
+
+
 def test_frames_come_as_they_were_sent_with_rising_times(client: Client) -> None:
     gate = threading.Event()
 

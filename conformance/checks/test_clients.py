@@ -122,7 +122,7 @@ def _read_call(chat: Chat, client: Any) -> None:  # noqa: ANN401 - openai.OpenAI
     asked["model"] = chat.profile.models.get("tools", chat.target.model)
     try:
         choice = client.chat.completions.create(**asked).choices[0]
-    except openai.BadRequestError:
+    except (openai.BadRequestError, openai.UnprocessableEntityError):
         return  # refused cleanly: the rows on tools judge that
     if choice.finish_reason == "length":
         return

@@ -26,7 +26,7 @@ TRACES = (
     re.compile(r"(?<![\w.])/(usr|home|opt|root|app|var|srv|workspace)/[\w./-]+\.(py|go|rs|js|ts|cpp|so)\b"),
 )
 MARKERS = {"unknown_model": "EntityNotFound"}
-STATUS_ONLY = (404, 405, 413, 414, 415, 431)
+STATUS_ONLY = (404, 405, 411, 413, 414, 415, 417, 431)
 
 
 @oracle("errors.field", per="path")

@@ -32,6 +32,7 @@ BYTE = 256
 
 def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
     """An answer with log probabilities, asked once a run."""
+    chat.offered("logprobs")
     room = chat.room(SHORT)
     body = chat.body(tokens=room, logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
     exchange: Exchange = chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body))
@@ -90,7 +91,7 @@ def test_streamed(chat: Chat) -> None:
 @check("logprobs.every-choice")
 def test_every_choice(chat: Chat) -> None:
     """Each of several choices has the log probabilities of its tokens, with a stop sequence asked for beside them."""
-    chat.offered("n")
+    chat.offered("n", "logprobs")
     body = chat.body(logprobs=True, n=2, stop=["\u2603never"])
     reply = honoured(chat, chat.post(body))
     for choice in reply.choices:

@@ -72,7 +72,10 @@ HOSTILE: dict[str, bytes] = {
 def test_accepts(chat: Chat, field: str) -> None:
     """Every documented value of the field is accepted: bounds, enumerations, null where it is allowed, each form."""
     name, _, only = field.partition("=")
-    asked = [pair for pair in _documented(chat, name, only) if name == "messages.role" or _role_taken(chat, pair[0])]
+    pairs = _documented(chat, name, only)
+    asked = [pair for pair in pairs if name == "messages.role" or _role_taken(chat, pair[0])]
+    if any(not where.needs for where, _ in asked):
+        asked = [pair for pair in asked if _tools_taken(chat, pair[0])]
     if not asked:
         raise Inconclusive("every message that has it has a role that is refused, which is the row of that role")
     for where, value in asked:
@@ -356,6 +359,13 @@ def _role_taken(chat: Chat, where: Spot) -> bool:
     return taken[role]
 
 
+def _tools_taken(chat: Chat, where: Spot) -> bool:
+    """Whether the target takes tools, where the spot needs them: what a field is without them says nothing of the field."""
+    if "tools" not in where.needs:
+        return True
+    return not _turned_down(chat, *_documented(chat, "tools", "")[0])
+
+
 def _turned_down(chat: Chat, where: Spot, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether the target refuses the value as the client's mistake."""
     try:
@@ -451,4 +461,5 @@ NEEDS = {
     "tool": "tools",
     "function": "tools",
     "json": "structured_output",
+    "logprobs": "logprobs",
 }

@@ -287,6 +287,8 @@ def _claims_json(exchange: Exchange) -> bool:
 def _departures(exchange: Exchange) -> list[str]:
     if exchange.streamed:
         return [d for chunk in read(exchange).chunks for d in chunk.departures]
+    if exchange.aborted:
+        raise NotApplicable("the exchange was cut on purpose")
     if not _claims_json(exchange) or exchange.status is None or exchange.request.method == "HEAD" or exchange.error:
         raise NotApplicable("the answer does not claim to be JSON")
     if exchange.status in (204, 304) and not exchange.body:

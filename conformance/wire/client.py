@@ -326,7 +326,9 @@ class _Coding:
 
 
 def _blame(error: httpx.TransportError) -> str:
-    """The class of a broken exchange, then what the library says."""
+    """The class of a broken exchange, then what the library says; never of a header that it would not send, which may hold a key."""
+    if isinstance(error, httpx.LocalProtocolError):
+        return "protocol: the request has a header that HTTP does not allow"
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (httpx.ConnectTimeout, "timeout: no connection"),
         (httpx.TimeoutException, "timeout: nothing came"),
