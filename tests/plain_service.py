@@ -110,7 +110,7 @@ def _completion(asked: Json, number: int) -> Json:
     message, finish = _message(asked, number)
     choice: Json = {"index": 0, "message": message, "finish_reason": finish, "logprobs": _logprobs(asked, message)}
     several = [{**deepcopy(choice), "index": n, "completion_id": str(uuid.uuid4())} for n in range(asked.get("n") or 1)]
-    prompt = 9 + 10 * len(_images(asked))
+    prompt = 9 + 10 * len(_images(asked)) + len(str(asked["messages"])) // 8
     return {
         "id": f"chatcmpl-{number}",
         "object": "chat.completion",
@@ -171,9 +171,12 @@ def _instance(schema: Any, known: Json | None = None) -> Any:  # noqa: ANN401 - 
         return {name: _instance(member, known) for name, member in schema["properties"].items()}
     if schema.get("type") == "array":
         return [_instance(schema["items"], known)] * schema.get("minItems", 1)
-    return {"string": "Paris", "integer": schema.get("minimum", 3), "number": 1.5, "boolean": True}.get(
-        schema.get("type", ""), {}
-    )
+    return {
+        "string": "Paris".ljust(schema.get("minLength", 5), "s"),
+        "integer": schema.get("minimum", 3),
+        "number": 1.5,
+        "boolean": True,
+    }.get(schema.get("type", ""), {})
 
 
 def _logprobs(asked: Json, message: Json) -> Json | None:

@@ -196,7 +196,7 @@ def test_every_choice(chat: Chat) -> None:
     chat.offered("tools", "n")
     offer = [OFFER[0], _tool("get_time", _closed({"city": {"type": "string", "enum": list(CITIES)}}))]
     body = _body(chat, ASKED, tools=offer, **MODES["named"], n=2, stream=True, **chat.asking_usage)
-    reply = honoured(chat, chat.post(body))
+    reply = streaming(chat, chat.post(body))
     if any(choice.finish == "length" for choice in reply.choices):
         raise Inconclusive(f"a choice was cut at {TOKENS} tokens")
     for choice in reply.choices:

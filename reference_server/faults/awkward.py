@@ -52,7 +52,7 @@ def long_stop_ignored(order: Order, _: object) -> Order:
     return asking(order, stop=tuple(stop for stop in order.chat.stop if len(stop) <= SHORT_STOP))
 
 
-@FAULTS.at("order", every=("chat.stop-any-text",))
+@FAULTS.at("order", every=("chat.stop-any-text", "stream.role-first in dos_ai"))
 def stop_without_case(order: Order, _: object) -> Order:
     """Stop sequences are found whatever the case of their letters."""
     return asking(order, stop=tuple(form for stop in order.chat.stop for form in (stop, stop.title(), stop.lower())))
@@ -124,10 +124,10 @@ def long_streams_lose_text(chunks: Chunks, trail: Trail) -> Chunks:
     return chunks
 
 
-@FAULTS.at("chunks", every=("stream.equals-plain", "logprobs.asked", "logprobs.streamed"))
+@FAULTS.at("chunks", every=("stream.equals-plain",))
 def white_deltas_dropped(chunks: Chunks, trail: Trail) -> Chunks:
-    """Deltas of white space alone are taken for empty."""
-    for delta in _speaking(chunks, trail):
+    """In streams without log probabilities deltas of white space alone are taken for empty."""
+    for delta in _speaking(chunks, trail) if trail.order.chat.logprobs is None else ():
         delta["content"] = delta["content"] if delta["content"].strip() else ""
     return chunks
 
@@ -171,7 +171,7 @@ def format_or_log_probabilities(order: Order, _: object) -> Order:
     return asking(order, schema=None) if order.chat.logprobs is not None else order
 
 
-@FAULTS.at("order", every=("structured_output.kept not dos_ai",))
+@FAULTS.at("order", every=("structured_output.bounded in aqueduct dos_ai openai",))
 def format_or_tools(order: Order, _: object) -> Order:
     """A format is ignored where tools are offered."""
     return asking(order, schema=None) if order.chat.tools else order
@@ -210,7 +210,19 @@ def names_cut_at_forty(events: Events, _: object) -> Events:
     return [replace(e, name=e.name[:LONG_NAME]) if isinstance(e, ToolCall) and e.name else e for e in events]
 
 
-@FAULTS.at("order", every=("tools.every-choice", "tools.named-choice"))
+@FAULTS.at(
+    "order",
+    every=(
+        "tools.*",
+        "-tools.calls-whole",
+        "-tools.cut-short",
+        "-tools.late-choice",
+        "-tools.offered-only",
+        "-tools.override-shape",
+        "-tools.result-read",
+        "-tools.round-trip",
+    ),
+)
 def calls_not_streamed(order: Order, _: object) -> Order:
     """Tools are refused where a stream is asked for."""
     return _unless(order, refused=order.stream and bool(order.chat.tools))
@@ -234,7 +246,7 @@ def second_image_dropped(order: Order, _: object) -> Order:
     return asking(order, messages=tuple(replace(said, images=said.images[:1]) for said in order.chat.messages))
 
 
-@FAULTS.at("asked", every=("vision.every-part", "usage.conversation-counted"))
+@FAULTS.at("asked", every=("vision.every-part", "usage.conversation-counted not dos_ai solidrust"))
 def first_text_alone(asked: Json, _: object) -> Json:
     """Of several parts with text the first is read."""
     return _parted(asked, lambda parts: [part for at, part in enumerate(parts) if not _text(part) or _first(parts, at)])
@@ -248,7 +260,13 @@ def text_after_image_dropped(asked: Json, _: object) -> Json:
     )
 
 
-@FAULTS.at("asked", every=("request.rejects[messages.role:missing]",))
+@FAULTS.at(
+    "asked",
+    every=(
+        "request.rejects[messages.content:missing]",
+        "request.rejects[messages.role:*]",
+    ),
+)
 def later_messages_unchecked(asked: Json, _: object) -> Json:
     """Messages after the first that have no role, an unknown one or no content are left out."""
     messages = asked.get("messages")

@@ -98,6 +98,7 @@ def white_space_without_end(events: Events, trail: Trail) -> Events:
 @FAULTS.at(
     "order",
     every=(
+        "structured_output.bounded",
         "structured_output.kept not adaptive aqueduct",
         "structured_output.keywords",
         "structured_output.together",
