@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dialects
+from conformance import calls
 from conformance.chat import Chat
 from conformance.checks import (
     test_asked,
@@ -350,3 +351,43 @@ def test_parts_of_characters_without_bytes_spell_what_nobody_can_tell() -> None:
     body["choices"][0]["logprobs"] = {"content": [{**parts[0], "token": "x"}]}
     with pytest.raises(Mismatch, match="spell"):
         test_logprobs.test_asked(read(replace_body(reply.exchange, body)), openai)
+
+
+def streamed(*frames: str) -> Reply:
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    head = (("content-type", "text/event-stream"),)
+    return read(Exchange("x1", request, 0.0, 0.1, 200, head, (Frame(0.0, "".join(frames).encode()),)))
+
+
+def test_an_event_without_data_now_and_then_is_a_sign_of_life() -> None:
+    said, alive = "data: {}\n\n", "event: ping\n\n"
+    test_stream.test_framing(streamed(alive, said, said, said))
+    with pytest.raises(Mismatch, match="data in every event"):
+        test_stream.test_framing(streamed(alive, said, alive, said))
+
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+
+
+def in_pieces(*pieces: Json, finish: str = "tool_calls") -> Reply:
+    """A stream of a call in these pieces."""
+    deltas: list[Json] = [{"tool_calls": [{"index": 0, **piece}]} for piece in pieces]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    return streamed(*(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices))
+
+
+LATE = {"id": "call_1"}, {"type": "function", "function": {"name": "get_time"}}, {"function": {"arguments": "{}"}}
+
+
+def test_any_piece_of_a_call_may_bring_its_name() -> None:
+    assert list(calls.pieces(in_pieces(CALL))) == []
+    assert list(calls.pieces(in_pieces(*LATE))) == []
+    assert list(calls.pieces(in_pieces(LATE[0], finish="length"))) == []
+
+
+def test_what_no_piece_brings_is_missing_and_what_comes_twice_is_told() -> None:
+    assert "no type and no name in any piece" in "".join(calls.pieces(in_pieces(LATE[0])))
+    assert "id again in a later piece" in "".join(calls.pieces(in_pieces(CALL, {"id": "call_1"})))
+    named = {"function": {"name": "get_time"}}
+    assert "name again in a later piece" in "".join(calls.pieces(in_pieces(*LATE, named)))

@@ -304,13 +304,13 @@ def test_calls_whole(reply: Reply) -> None:
 
 @check("tools.stream-deltas")
 def test_stream_deltas(chat: Chat) -> None:
-    """Streamed calls come as pieces with an index; the first has id, type and name, the others only arguments."""
+    """Streamed calls come as pieces with an index; together they bring id, type and name, id and name once."""
     replies = [reply for _, reply in _forced(chat)] + _asked_twice(chat)
     if not any(reply.streamed and reply.choice().calls for reply in replies):
         raise Inconclusive("no streamed answer called a tool")
     for reply in replies:
         for problem in calls.pieces(reply):
-            expected = "pieces with an index, of which the first has id, type and name and the others only arguments"
+            expected = "pieces with an index that bring id, type and name, id and name once"
             raise Mismatch(expected, problem, reply.exchange)
 
 
