@@ -93,7 +93,7 @@ def is_object(text: str) -> bool:
 class _Pieces:
     """The calls begun so far in one choice of a stream, and whether the choice has finished."""
 
-    begun: set[int] = field(default_factory=set)
+    begun: dict[int, set[str]] = field(default_factory=dict)
     finished: bool = False
 
     def problem(self, piece: Any) -> str | None:  # noqa: ANN401 - any JSON value
@@ -105,27 +105,34 @@ class _Pieces:
             return f"the index {shown(index)}"
         if arguments is not None and not isinstance(arguments, str):
             return "arguments that are no string"
-        if index in self.begun:
-            again = dig(piece, "id") or dig(piece, "function", "name")
-            return "id or name again in a later piece" if again else None
-        return self._first(piece, index)
-
-    def _first(self, piece: Json, index: int) -> str | None:
         expected = len(self.begun)
-        self.begun.add(index)
-        if index != expected:
+        if index not in self.begun and index != expected:
             return f"call number {expected} with the index {index}"
-        missing = [part for part in ("id", "type") if not isinstance(piece.get(part), str) or not piece[part]]
-        if not dig(piece, "function", "name"):
-            missing.append("name")
-        return f"no {' and no '.join(missing)} in the first piece" if missing else None
+        came = {part for part, value in _named(piece).items() if value} - {"type"}
+        known = self.begun.setdefault(index, set())
+        again = known & came
+        known |= came
+        return f"{' and '.join(sorted(again))} again in a later piece" if again else None
+
+
+def _named(call: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+    """What a call or a piece says of itself besides its arguments."""
+    return {"id": dig(call, "id"), "type": dig(call, "type"), "name": dig(call, "function", "name")}
+
+
+def _nameless(choice: Choice) -> Iterator[str]:
+    """What no piece of a call brought; where the limit cut the choice its last call may lack anything."""
+    for call in choice.calls if choice.finish != "length" else ():
+        missing = [part for part, value in _named(call).items() if not isinstance(value, str) or not value]
+        if missing:
+            yield f"no {' and no '.join(missing)} in any piece: {shown(call)}"
 
 
 def pieces(reply: Reply) -> Iterator[str]:
     """What is wrong with the pieces of a stream's calls.
 
-    By openai-openapi 2.3.0, ChatCompletionMessageToolCallChunk: an index joins them; clients add up all strings, so
-    id and name may come only once.
+    By openai-openapi 2.3.0, ChatCompletionMessageToolCallChunk: an index joins them, and any may bring any part; clients
+    add up all strings, so id and name may come only once.
     """
     seen: dict[str, _Pieces] = {}
     for chunk in reply.chunks:
@@ -137,6 +144,8 @@ def pieces(reply: Reply) -> Iterator[str]:
                 if problem:
                     yield f"{problem}: {shown(piece)}"
             state.finished = state.finished or bool(choice.get("finish_reason"))
+    for grown in reply.choices if reply.streamed else ():
+        yield from _nameless(grown)
 
 
 def leaked(choice: Choice, offered: Collection[str]) -> str | None:

@@ -166,7 +166,12 @@ def _probe(client: Client, target: Target, dialect: Dialect, limit: str | None) 
 def _reached(exchange: Exchange, target: Target) -> None:
     """Somebody answered, here, and let us in."""
     if exchange.status is None:
-        raise TargetError(f"no answer from {target.url}: {_plain(exchange.error or 'nothing', target.key)}")
+        hint = (
+            "; name the file of its authority in SSL_CERT_FILE"
+            if "CERTIFICATE_VERIFY" in (exchange.error or "")
+            else ""
+        )
+        raise TargetError(f"no answer from {target.url}: {_plain(exchange.error or 'nothing', target.key)}{hint}")
     location = exchange.header("location")
     if 300 <= exchange.status < 400 and location:  # noqa: PLR2004 - redirects
         raise TargetError(

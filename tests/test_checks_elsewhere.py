@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dialects
+from conformance import calls
 from conformance.chat import Chat
 from conformance.checks import (
     test_asked,
@@ -18,15 +19,18 @@ from conformance.checks import (
     test_logprobs,
     test_request,
     test_service,
+    test_stream,
+    test_structured_output,
+    test_tools,
 )
 from conformance.profile import Profile
 from conformance.reply import Reply, read
 from conformance.target import Target
-from conformance.verdict import Mismatch, NotApplicable
+from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 from conformance.wire.client import Client
 from conformance.wire.exchange import Exchange, Frame, Request
 from tests.loopback import Loopback
-from tests.plain_service import Alter, Service, error
+from tests.plain_service import MODEL, Alter, Service, error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -249,3 +253,141 @@ def test_log_probabilities_that_are_not_offered_are_not_asked_for(
         with pytest.raises(NotApplicable, match="logprobs"):
             asks(chat)
     assert not sent
+
+
+def without_a_word(finish: str, **message: Any) -> Callable[[Json, Json], Json]:  # noqa: ANN401 - JSON
+    """Makes an answer one that says nothing and ended so."""
+    said = {"role": "assistant", "content": None, **message}
+    return lambda _, body: {
+        **body,
+        "choices": [{**choice, "message": said, "finish_reason": finish} for choice in body["choices"]],
+    }
+
+
+DECLINED, FILTERED = without_a_word("stop", refusal="I can't."), without_a_word("content_filter")
+
+
+@pytest.mark.parametrize("alter", [DECLINED, FILTERED])
+def test_a_refusal_of_the_model_is_no_broken_format_and_no_missing_call(alter: Callable[[Json, Json], Json]) -> None:
+    client = Client()
+    with Service(Alter(whole=alter)) as service:
+        chat = Chat(client, Target(service.url, MODEL, "a-key"), dialects.load("openai"), Profile(), {})
+        for ask in (test_structured_output.test_cut_short, test_tools.test_named_choice):
+            with pytest.raises(Inconclusive, match=r"declined|filter"):
+                ask(chat)
+        reply = chat.ask(response_format={"type": "json_object"})
+    client.close()
+    with pytest.raises(NotApplicable):
+        test_structured_output.test_kept(reply, dialects.load("openai"))
+
+
+def test_an_answer_that_a_filter_ended_did_not_come_to_its_own_end() -> None:
+    client = Client()
+    with Service(Alter(whole=FILTERED)) as service:
+        chat = Chat(client, Target(service.url, MODEL, "a-key"), dialects.load("openai"), Profile(), {})
+        with pytest.raises(Inconclusive, match="filter"):
+            test_chat.test_natural_finish(chat)
+    client.close()
+
+
+def test_thoughts_need_not_be_taken_back() -> None:
+    def thinking(_: Json, body: Json) -> Json:
+        choices = [{**c, "message": {**c["message"], "reasoning_content": "hm"}} for c in body["choices"]]
+        return {**body, "choices": choices}
+
+    def refuse(asked: Json, *_: object) -> tuple[int, Json] | None:
+        return (400, error("no thoughts")) if any("reasoning_content" in m for m in asked["messages"]) else None
+
+    client = Client()
+    with Service(Alter(whole=thinking, refuse=refuse)) as service:
+        chat = Chat(client, Target(service.url, MODEL, "a-key"), dialects.load("openai"), Profile(), {})
+        test_tools.test_round_trip(chat)
+        test_tools.test_several_results(chat)
+    client.close()
+
+
+def test_a_stop_sequence_may_end_thoughts() -> None:
+    ended = answered({}, "", usage={})
+    ended.body["choices"][0]["finish_reason"] = "stop"
+    assert test_chat._ends_before(read(ended.exchange), "1, 2, 3")
+    thought = {"role": "assistant", "content": "", "reasoning_content": "The user wants 1, 2,"}
+    ended.body["choices"][0]["message"] = thought
+    with pytest.raises(Inconclusive, match="thoughts"):
+        test_chat._ends_before(Reply(replace_body(ended.exchange, ended.body), streamed=False), "1, 2, 3")
+
+
+def replace_body(exchange: Exchange, body: Json) -> Exchange:
+    return replace(exchange, frames=(Frame(0.0, json.dumps(body).encode()),))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "fine"),
+    [
+        (["the " * 20, "the " * 20], True),
+        (["the ", "the " * 2, "the " * 3, "the " * 4, "the " * 5], True),
+        (["a b c d e f g h i j k l m n o p q r s t ", "a b c d e f g h i j k l m n o p q r s t u v"], False),
+        (["One", "One day", "One day a", "One day a ship", "One day a ship came"], False),
+    ],
+)
+def test_a_model_that_goes_round_in_circles_repeats_no_stream(*, pieces: list[str], fine: bool) -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+    text = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    head = (("content-type", "text/event-stream"),)
+    stream = read(Exchange("x1", request, 0.0, 0.1, 200, head, (Frame(0.0, text.encode()),)))
+    if fine:
+        test_stream.test_incremental(stream)
+    else:
+        with pytest.raises(Mismatch, match="the text so far again"):
+            test_stream.test_incremental(stream)
+
+
+def test_parts_of_characters_without_bytes_spell_what_nobody_can_tell() -> None:
+    parts = [{"token": "\ufffd", "logprob": -0.1, "bytes": None, "top_logprobs": []}] * 3
+    reply = answered({"logprobs": True, "messages": []}, "日")
+    body = {**reply.body, "choices": [{**reply.body["choices"][0], "logprobs": {"content": parts}}]}
+    openai = dialects.load("openai")
+    test_logprobs.test_asked(read(replace_body(reply.exchange, body)), openai)
+    body["choices"][0]["logprobs"] = {"content": [{**parts[0], "token": "x"}]}
+    with pytest.raises(Mismatch, match="spell"):
+        test_logprobs.test_asked(read(replace_body(reply.exchange, body)), openai)
+
+
+def streamed(*frames: str) -> Reply:
+    request = Request("POST", "http://127.0.0.1/v1/chat/completions", (), b'{"messages": [], "stream": true}')
+    head = (("content-type", "text/event-stream"),)
+    return read(Exchange("x1", request, 0.0, 0.1, 200, head, (Frame(0.0, "".join(frames).encode()),)))
+
+
+def test_an_event_without_data_now_and_then_is_a_sign_of_life() -> None:
+    said, alive = "data: {}\n\n", "event: ping\n\n"
+    test_stream.test_framing(streamed(alive, said, said, said))
+    with pytest.raises(Mismatch, match="data in every event"):
+        test_stream.test_framing(streamed(alive, said, alive, said))
+
+
+CALL = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+
+
+def in_pieces(*pieces: Json, finish: str = "tool_calls") -> Reply:
+    """A stream of a call in these pieces."""
+    deltas: list[Json] = [{"tool_calls": [{"index": 0, **piece}]} for piece in pieces]
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": finish})
+    return streamed(*(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices))
+
+
+LATE = {"id": "call_1"}, {"type": "function", "function": {"name": "get_time"}}, {"function": {"arguments": "{}"}}
+
+
+def test_any_piece_of_a_call_may_bring_its_name() -> None:
+    assert list(calls.pieces(in_pieces(CALL))) == []
+    assert list(calls.pieces(in_pieces(*LATE))) == []
+    assert list(calls.pieces(in_pieces(LATE[0], finish="length"))) == []
+
+
+def test_what_no_piece_brings_is_missing_and_what_comes_twice_is_told() -> None:
+    assert "no type and no name in any piece" in "".join(calls.pieces(in_pieces(LATE[0])))
+    assert "id again in a later piece" in "".join(calls.pieces(in_pieces(CALL, {"id": "call_1"})))
+    named = {"function": {"name": "get_time"}}
+    assert "name again in a later piece" in "".join(calls.pieces(in_pieces(*LATE, named)))

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dialects
-from conformance.target import Embedded, Target, TargetError, base_url, resolve
+from conformance.target import Embedded, Target, TargetError, _reached, base_url, resolve
 from conformance.wire.client import Timeouts
+from conformance.wire.exchange import Exchange, Request
 from tests.loopback import Loopback, Received, as_json, closed_port, response
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ def test_a_key_in_the_url_is_refused_and_not_repeated() -> None:
         base_url(f"https://user:{KEY}@h/v1")
 
     assert KEY not in str(caught.value)
+
+
+def test_an_authority_that_is_not_trusted_is_told_with_what_to_do() -> None:
+    error = "connect: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+    unread = Exchange("x1", Request("POST", "https://h/x", ()), 0.0, 0.1, None, (), (), error=error)
+    with pytest.raises(TargetError, match="SSL_CERT_FILE"):
+        _reached(unread, Target("https://h", "m"))
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\r", f"{KEY}\n", "caf\u00e9-and-a-long-rest", "\u20ac" * 12])

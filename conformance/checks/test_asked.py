@@ -110,6 +110,8 @@ def _ends_at(stop: str, full: str, reply: Reply) -> None:
     """Raise Mismatch where the answer goes on past the stop sequence, or ends before it; another answer shows nothing."""
     if not reply.choices:
         raise Inconclusive("no choice came that could end")
+    if reply.choice().reasoning and not reply.text:
+        raise Inconclusive("the answer ended within the model's thoughts, where the stop sequence may have come first")
     before = full[: full.index(stop)].rstrip()
     if stop not in reply.text and before in reply.text:
         return

@@ -214,6 +214,8 @@ def test_natural_finish(chat: Chat) -> None:
         count = reply.count("completion_tokens")
         if reply.finish == "length" or (count is not None and count >= 256):
             raise Inconclusive("the answer ran into the token limit")
+        if reply.choice().excuse:
+            raise Inconclusive(f"the answer did not come to its own end: {reply.choice().excuse}")
         if reply.finish != "stop" and not chat.unfinished(reply):
             raise Mismatch(
                 "finish reason 'stop' for an answer that ended by itself", f"{reply.finish!r}", reply.exchange
@@ -354,6 +356,8 @@ def _unrestrained(chat: Chat, prompt: str, time: str) -> str:
 
 def _ends_before(reply: Reply, expected: str) -> bool:
     """Whether an answer stopped though no stop sequence was near: it is a part of what stands before the first."""
+    if reply.choice().reasoning and not reply.text:
+        raise Inconclusive("the answer ended within the model's thoughts, where the stop sequence may have come first")
     return reply.finish == "stop" and expected.startswith(reply.text) and len(reply.text) < len(expected.rstrip())
 
 

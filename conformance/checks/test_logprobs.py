@@ -61,9 +61,18 @@ def _bytes(token: Json) -> bytes:
     return text.encode("utf-8", "replace") if isinstance(text, str) else b""
 
 
+def _parted(token: Json) -> bool:
+    """Whether a token is a part of a character and does not say in its bytes which."""
+    text = token.get("token")
+    return not isinstance(token.get("bytes"), list) and isinstance(text, str) and "\ufffd" in text
+
+
 def _covers(reply: Reply, choice: Choice) -> None:
     """The tokens spell the text; white space around it and a token for its end may be left out of the text."""
-    spelt = _spelt(_tokens(reply, choice))
+    tokens = _tokens(reply, choice)
+    if any(_parted(token) for token in tokens):
+        return  # nobody can tell what these spell
+    spelt = _spelt(tokens)
     text = choice.text.strip()
     # Bytes that are no UTF-8 become U+FFFD in a text and stay as they are in the tokens: both are right.
     if text.encode("utf-8", "replace") not in spelt and text not in spelt.decode("utf-8", "replace"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OK = 200
 SECOND = 1.0
 FEW, MANY = 64, 4096
-GROWN, REPEATED, GROWTHS = 12, 40, 3
+GROWN, REPEATED, GROWTHS, LOOKED = 12, 40, 3, 2000
 LONG_STORY = "Write a story of 5000 words about a lighthouse keeper and the sea."
 
 
@@ -55,7 +55,7 @@ def test_framing(stream: Reply) -> None:
     if decoder.oddities:
         offset, what = decoder.oddities[0]
         raise Mismatch("fields of server-sent events in UTF-8", f"{what} at byte {offset}", stream.exchange)
-    if decoder.dataless:
+    if decoder.dataless > len(events) / 2:  # now and then it is a sign of life, which readers pass over
         raise Mismatch(
             "data in every event",
             "an event type without data (its data line is cut off by a blank line)",
@@ -203,9 +203,15 @@ def test_incremental(stream: Reply) -> None:
         grows = bool(previous) and len(content) > len(previous) and content.startswith(previous)
         grown[index] = grown.get(index, 0) + 1 if grows else 0
         whole_again = len(before) >= REPEATED and content.startswith(before)
-        if whole_again or (grown[index] >= GROWTHS and len(content) >= GROWN):
+        if (whole_again or (grown[index] >= GROWTHS and len(content) >= GROWN)) and not _goes_round(content):
             raise Mismatch("only new text in each delta", f"the text so far again: {content[:80]!r}", stream.exchange)
         texts[index], last[index] = before + content, content
+
+
+def _goes_round(text: str) -> bool:
+    """Whether a text says the same over and over, as a weak model may: any piece of it begins like any other."""
+    text = text[:LOOKED]
+    return any(text.startswith(text[period:]) for period in range(1, len(text) // 2 + 1))
 
 
 @check("stream.equals-plain")
