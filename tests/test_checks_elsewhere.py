@@ -366,18 +366,22 @@ def test_an_event_without_data_now_and_then_is_a_sign_of_life() -> None:
         test_stream.test_framing(streamed(alive, said, alive, said))
 
 
-CALL = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+CALL: Json = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
 
 
 def in_pieces(*pieces: Json, finish: str = "tool_calls") -> Reply:
     """A stream of a call in these pieces."""
     deltas: list[Json] = [{"tool_calls": [{"index": 0, **piece}]} for piece in pieces]
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[Json] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     choices.append({"index": 0, "delta": {}, "finish_reason": finish})
     return streamed(*(f"data: {json.dumps({'choices': [choice]})}\n\n" for choice in choices))
 
 
-LATE = {"id": "call_1"}, {"type": "function", "function": {"name": "get_time"}}, {"function": {"arguments": "{}"}}
+LATE: tuple[Json, ...] = (
+    {"id": "call_1"},
+    {"type": "function", "function": {"name": "get_time"}},
+    {"function": {"arguments": "{}"}},
+)
 
 
 def test_any_piece_of_a_call_may_bring_its_name() -> None:
