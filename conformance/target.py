@@ -94,6 +94,8 @@ def base_url(text: str) -> str:
         raise TargetError("--target holds a user name or password: give keys by the environment only (see --key-env)")
     if not usable:
         raise TargetError(f"--target {text!r} is no http:// or https:// URL with a host (or the word 'embedded')")
+    if parts.query or parts.fragment:
+        raise TargetError("--target has a query or a fragment, which would not be sent: give the URL up to the ? or #")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
 
 

@@ -62,12 +62,19 @@ def test_a_base_that_ends_in_the_first_segments_of_a_path_means_the_same(base: s
     [
         ("http://h/", "http://h"),
         ("http://h/v1//", "http://h/v1"),
-        ("https://h?x=1#y", "https://h"),
         ("HTTP://Host/v1", "http://Host/v1"),
     ],
 )
-def test_a_base_url_is_without_slash_query_and_fragment_at_its_end(given: str, expected: str) -> None:
+def test_a_base_url_is_without_slash_at_its_end(given: str, expected: str) -> None:
     assert base_url(given) == expected
+
+
+@pytest.mark.parametrize("given", [f"https://h/v1?key={KEY}", f"https://h/v1#{KEY}"])
+def test_a_query_is_refused_and_not_shown_as_it_may_hold_a_key(given: str) -> None:
+    with pytest.raises(TargetError, match="query") as refused:
+        base_url(given)
+
+    assert KEY not in str(refused.value)
 
 
 @pytest.mark.parametrize(
