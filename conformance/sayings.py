@@ -53,6 +53,8 @@ def repeated(chat: Chat, said: str = SAID, *, stream: bool, again: bool = False,
     """The answer to the request to repeat a text, at temperature 0; asked once a run, and once more `again`."""
     if chat.dialect.documents("temperature"):
         fields["temperature"] = 0
+    if stream:
+        fields |= chat.asking_usage
     reply: Reply = chat.memo(
         f"repeated {said} {stream} {again} {sorted(fields.items())}",
         lambda: chat.ask(f"Repeat exactly: {said}", tokens=TOKENS, stream=stream, **fields),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 
 import dialects
 from conformance.capability import streaming
+from conformance.chat import STORY
 from conformance.checks import test_asked, test_chat, test_logprobs, test_structured_output, test_tools, test_usage
 from conformance.reply import read
 from conformance.sayings import OTHER, SAID, WRONG
@@ -185,6 +186,7 @@ class Parrot:
     """A chat that repeats what it is told to, in its own way."""
 
     dialect = OPENAI
+    asking_usage: ClassVar[Json] = {}
 
     def __init__(self, says: Callable[[str], str]) -> None:
         self._says = says
@@ -271,3 +273,23 @@ def test_a_stream_is_refused_rightly_where_the_whole_answer_is_too() -> None:
         streaming(cast("Chat", Refusing(200)), refused)
     with pytest.raises(Inconclusive):
         streaming(cast("Chat", Refusing(400)), refused)
+
+
+def told(asked: Json, count: int, *finishes: str) -> None:
+    choices = [saying("a", finish_reason=finish) for finish in finishes]
+    test_asked.test_length_told(reply(asked, *choices, usage={"completion_tokens": count}), OPENAI)
+
+
+def test_length_is_said_where_the_limit_cut_and_nowhere_else() -> None:
+    story = {"max_tokens": 16, "messages": [{"role": "user", "content": STORY}]}
+    told(story, 16, "length")
+    told(story, 12, "stop")
+    told({"max_tokens": 16}, 16, "stop")  # it may have ended by itself at that very token
+    told({**story, "stop": "x"}, 16, "stop")
+    with pytest.raises(Mismatch, match="for a story"):
+        told(story, 32, "length", "stop")
+    with pytest.raises(Mismatch, match="at the limit of 16 tokens"):
+        told({"max_tokens": 16}, 7, "length")
+    told({"max_tokens": 16, "n": 2}, 20, "length", "stop")
+    with pytest.raises(NotApplicable):
+        told({}, 7, "length")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from conformance.capability import whole
+from conformance.chat import STORY
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig, read
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.reply import Reply
     from conformance.wire.exchange import Exchange
+    from dialects import Dialect
 
 Json = dict[str, Any]
 CUT = "\n\nend of it, «çà et là», as far"
@@ -23,6 +25,7 @@ CUT = "\n\nend of it, «çà et là», as far"
 DECOYS = ["ZOË & SØREN", "S.ren", "5<7"]
 COUNTING = "Count from 1 to 40, separated by commas: 1, 2, 3, 4, 5"
 READS, FEW, LIMIT = 2000, 40, 12
+ROOMY = 1000  # tokens of a prompt that leave room in any context
 FUNCTION: Json = {
     "type": "function",
     "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}},
@@ -63,6 +66,32 @@ def test_choices_asked(reply: Reply) -> None:
     whole(reply)
     if len(reply.choices) != wanted:
         raise Mismatch(f"{wanted} choices", f"{len(reply.choices)}", reply.exchange)
+
+
+@oracle("chat.length-told")
+def test_length_told(reply: Reply, dialect: Dialect) -> None:
+    """Any answer says `length` where its token limit cut it, and nowhere else, whatever else was asked."""
+    sent, count = asked(reply.exchange), reply.count("completion_tokens")
+    limits = [n for name in dialect.request.token_limits if type(n := sent.get(name)) is int and n > 0]
+    if count is None or not limits or (reply.count("prompt_tokens") or 0) > ROOMY:
+        raise NotApplicable("no count, no limit, or a prompt that may have filled the context")
+    whole(reply)
+    cut = [choice for choice in reply.choices if choice.finish == "length"]
+    # Neither the count nor the text is that of the limit: a wrong count alone is for the rows of usage to tell.
+    fewest = len(cut) * min(limits)
+    said = sum(len(choice.text) + len(choice.reasoning) + len(str(choice.calls)) for choice in cut)
+    if count < fewest // 2 and said < fewest:
+        observed = f"in {len(cut)} choices, when all had {count} tokens"
+        raise Mismatch(f"finish reason 'length' at the limit of {min(limits)} tokens", observed, reply.exchange)
+    others = [choice for choice in reply.choices if choice.finish not in ("length", None)]
+    if others and _endless(sent) and count == len(reply.choices) * max(limits):
+        expected = f"finish reason 'length' for a story with all of the {count} tokens that its limit allows"
+        raise Mismatch(expected, f"{others[0].finish!r} in choice {others[0].index}", reply.exchange)
+
+
+def _endless(sent: Json) -> bool:
+    """Whether a request is for a story and nothing that could end it but its limit."""
+    return STORY in str(dig(sent, "messages", -1, "content")) and not sent.get("tools") and not sent.get("stop")
 
 
 @oracle("chat.index-in-place")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from conformance.capability import excused, honoured, streaming, whole
-from conformance.chat import OMIT, SHORT
+from conformance.chat import OMIT, SHORT, STORY
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
@@ -34,7 +34,9 @@ def _scored(chat: Chat, *, stream: bool = False, top: int | None = 3) -> Reply:
     """An answer with log probabilities, asked once a run."""
     chat.offered("logprobs")
     room = chat.room(SHORT)
-    body = chat.body(tokens=room, logprobs=True, stream=stream, top_logprobs=OMIT if top is None else top)
+    more = chat.asking_usage if stream else {}
+    top_logprobs = OMIT if top is None else top
+    body = chat.body(STORY, tokens=room, logprobs=True, stream=stream, top_logprobs=top_logprobs, **more)
     exchange: Exchange = chat.memo(f"logprobs {stream} {top}", lambda: chat.post(body))
     return (streaming if stream else honoured)(chat, exchange)
 

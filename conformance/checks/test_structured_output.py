@@ -270,7 +270,7 @@ def test_streamed(chat: Chat) -> None:
     """The joined deltas of a streamed answer keep what each documented format promises."""
     for name in _formats(chat):
         form, schema = KINDS[name]
-        _kept(streaming(chat, _post(chat, form(chat), stream=True)), schema)
+        _kept(streaming(chat, _post(chat, form(chat), stream=True, **chat.asking_usage)), schema)
 
 
 @check("structured_output.bad-schema")

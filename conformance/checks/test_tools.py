@@ -368,25 +368,26 @@ def _taken(chat: Chat, result: str) -> Exchange:
     return exchange
 
 
-def _given_back(chat: Chat, message: Json, found: list[Json], result: str) -> Exchange:
+def _given_back(chat: Chat, message: Json, found: list[Json], result: str, **fields: Any) -> Exchange:  # noqa: ANN401 - JSON
     """What comes of a question, its calls, and this result for each of them."""
     results = [{"role": "tool", "tool_call_id": call.get("id"), "content": result} for call in found]
-    return chat.post(_body(chat, [{"role": "user", "content": ASKED}, message, *results], tools=OFFER))
+    return chat.post(_body(chat, [{"role": "user", "content": ASKED}, message, *results], tools=OFFER, **fields))
 
 
-def _answered(chat: Chat, message: Json, found: list[Json]) -> Reply:
+def _answered(chat: Chat, message: Json, found: list[Json], **fields: Any) -> Reply:  # noqa: ANN401 - JSON
     """The answer to a question, its calls, and a result for each of them."""
     said = {name: message[name] for name in TAKEN_BACK if name in message}
-    return chat.accepted(_given_back(chat, said, found, RESULT))
+    return chat.accepted(_given_back(chat, said, found, RESULT, **fields))
 
 
 @check("tools.several-results")
 def test_several_results(chat: Chat) -> None:
-    """Several calls of one answer of the target's own are taken back, each with its result, and answered."""
+    """Several calls of one answer of the target's own are taken back, each with its result, and answered with a stream."""
     plain = next((reply for reply in _several(chat) if not reply.streamed), None)
     if plain is None:
         raise Inconclusive("no whole answer had two calls")
-    _says_something(_answered(chat, dig(plain.body, "choices", 0, "message"), plain.choice().calls))
+    message = dig(plain.body, "choices", 0, "message")
+    _says_something(_answered(chat, message, plain.choice().calls, stream=True, **chat.asking_usage))
 
 
 @check("tools.ids-unique")

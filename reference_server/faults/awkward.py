@@ -67,12 +67,33 @@ def stop_as_pattern(order: Order, _: object) -> Order:
 # choices and conversations
 
 
-@FAULTS.at("events", every=("chat.n-choices",))
+@FAULTS.at(
+    "events",
+    every=(
+        "chat.length-told",
+        "chat.n-choices",
+    ),
+)
 def later_choices_never_cut(events: Events, _: object) -> Events:
     """Choices after the first say `stop` however they ended."""
     return [
         Finish(e.choice, "stop") if isinstance(e, Finish) and e.choice and e.reason == "length" else e for e in events
     ]
+
+
+@FAULTS.at("events", every=("chat.length-told",))
+def cut_says_stop_at_zero(events: Events, trail: Trail) -> Events:
+    """At temperature 0 a text that the limit cut says `stop`."""
+    if trail.order.chat.temperature or trail.order.chat.schema is not None or trail.order.chat.tools:
+        return events
+    return [Finish(e.choice, "stop") if isinstance(e, Finish) and e.reason == "length" else e for e in events]
+
+
+@FAULTS.at("events", every=("chat.length-told",))
+def whole_json_says_length(events: Events, trail: Trail) -> Events:
+    """JSON that came to its end says `length`."""
+    whole = trail.order.chat.schema is not None
+    return [Finish(e.choice, "length") if isinstance(e, Finish) and e.reason == "stop" and whole else e for e in events]
 
 
 @FAULTS.at("order", every=("usage.conversation-counted",))

@@ -23,7 +23,7 @@ def stop_ignored(order: Order, _: object) -> Order:
     return replace(order, chat=replace(order.chat, stop=()))
 
 
-@FAULTS.at("order", every=LIMITS)
+@FAULTS.at("order", every=(*LIMITS, "logprobs.asked"))
 def limit_ignored(order: Order, _: object) -> Order:
     """Token limits are accepted and ignored."""
     return replace(order, chat=replace(order.chat, max_tokens=None))
@@ -41,6 +41,7 @@ def default_limit_ignored(order: Order, _: object) -> Order:
 @FAULTS.at(
     "events",
     every=(
+        "chat.length-told",
         "chat.n-choices",
         "structured_output.cut-short",
         "structured_output.kept",

@@ -179,6 +179,7 @@ def false_streams(asked: Json, _: object) -> Json:
     every=(
         "chat.length-finish in openai",
         "chat.max-tokens-bounds in openai",
+        "logprobs.asked in openai",
         "request.rejects[max_completion_tokens:nonpositive]",
         "request.token-limit-aliases",
         "usage.within-limit in aqueduct openai",
