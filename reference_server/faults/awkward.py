@@ -70,7 +70,7 @@ def stop_as_pattern(order: Order, _: object) -> Order:
 @FAULTS.at(
     "events",
     every=(
-        "chat.length-told",
+        "chat.length-told not dria solidrust",
         "chat.n-choices",
     ),
 )
@@ -89,7 +89,7 @@ def cut_says_stop_at_zero(events: Events, trail: Trail) -> Events:
     return [Finish(e.choice, "stop") if isinstance(e, Finish) and e.reason == "length" else e for e in events]
 
 
-@FAULTS.at("events", every=("chat.length-told",))
+@FAULTS.at("events", every=("chat.length-told not solidrust",))
 def whole_json_says_length(events: Events, trail: Trail) -> Events:
     """JSON that came to its end says `length`."""
     whole = trail.order.chat.schema is not None
