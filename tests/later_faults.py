@@ -346,6 +346,11 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "results break the server": refusing(500, lambda asked: asked["messages"][-1]["role"] == "tool"),
         "nothing is said": saying(text(""), lambda asked: asked["messages"][-1]["role"] == "tool"),
     },
+    "tools.result-read": {
+        "results are taken and not read": session(
+            lambda asked, body: asked["messages"][-1]["role"] == "tool" and body["usage"].update(prompt_tokens=40)
+        ),
+    },
     "tools.ids-unique": {"one id for all": saying(calls(lambda call: call.update(id="call_0")))},
     "tools.parallel": {
         "the switch is ignored": Alter(whole=twice, refuse=keeps),
@@ -418,6 +423,11 @@ FAULTS: dict[str, dict[str, Alter]] = {
         "images break the server": refusing(500, lambda asked: isinstance(asked["messages"][0]["content"], list)),
         "images are dropped": session(
             lambda _, body: body["usage"].update(prompt_tokens=9) or body["choices"][0]["message"].update(content="Sea")
+        ),
+    },
+    "vision.every-part": {
+        "the first two parts are read": session(
+            lambda asked, body: len(asked["messages"][0]["content"]) == 4 and body["usage"].update(prompt_tokens=60)
         ),
     },
     "vision.bad-image": {"any image is taken": Alter(opens_images=False)},
