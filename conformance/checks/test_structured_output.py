@@ -47,6 +47,7 @@ RICH = {
             "size": {"enum": ["small", "large"]},
             "mayor": {"$ref": "#/$defs/person"},
             "rivers": {"type": "array", "items": {"enum": ["Elbe", "Oder"]}, "minItems": 1},
+            "districts": {"type": "integer", "minimum": 41, "maximum": 49},
             "founded": {"anyOf": [{"type": "integer", "minimum": 1180, "maximum": 1189}, {"const": "unknown"}]},
         }
     ),

@@ -58,7 +58,7 @@ def stop_without_case(order: Order, _: object) -> Order:
     return asking(order, stop=tuple(form for stop in order.chat.stop for form in (stop, stop.title(), stop.lower())))
 
 
-@FAULTS.at("order", every=("chat.stop-any-text",))
+@FAULTS.at("order", every=("chat.stop-any-text", "chat.length-told not dria solidrust"))
 def stop_as_pattern(order: Order, _: object) -> Order:
     """Stop sequences are taken for patterns, of which those with a dot match at once."""
     return asking(order, max_tokens=1) if any(map(PATTERN.search, order.chat.stop)) else order

@@ -46,7 +46,7 @@ def stop_of_ascii_only(order: Order, _: object) -> Order:
     return asking(order, stop=tuple(stop for stop in order.chat.stop if stop.isascii()))
 
 
-@FAULTS.at("order", every=("chat.stop-any-text",))
+@FAULTS.at("order", every=("chat.stop-any-text", "chat.length-told not dria"))
 def stop_in_the_prompt(order: Order, _: object) -> Order:
     """A stop sequence that stands in the prompt stops the answer before it begins."""
     said = "".join(message.text for message in order.chat.messages)

@@ -40,7 +40,7 @@ def compressed_request_breaks(skipped: Skipped, request: Request) -> Skipped:
 )
 def other_media_type_breaks(skipped: Skipped, request: Request) -> Skipped:
     """A body that is not announced as JSON is a server error."""
-    return _break(skipped, when="json" not in request.headers.get("content-type", ""))
+    return _break(skipped, when="json" not in request.headers.get("content-type", "").lower())
 
 
 @FAULTS.at(
