@@ -88,5 +88,5 @@ def hunt_part(found: Json) -> Iterator[str]:
         f"For the other side, some {found['servers']} correct servers were written from the documents, with choices other than ours wherever one is open, and\n"
         f"some {found['hostile']} hostile ones. They showed {found['alarms']} causes of false alarms, {found['must_alarms']} of them in MUST rows, all mended; and no crash. A second such server,\n"
         f"with {second['switches']} switches in all six dialects, was judged {second['judgings']} times: {second['alarms']} causes more, {second['must_alarms']} of them in MUST rows "
-        f"(some found in reading the checks beside it), mended\nbut for the one named above.\n"
+        f"(some found in reading the checks beside it), all mended.\n"
     )

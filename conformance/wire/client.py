@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "BudgetSpent", "Client", "ClientError", "Timeouts", "trust"]
 
 LIMIT = 16 * 1024 * 1024  # our requests bound their answers: a correct one is a hundredth of this
-LINES = 100_000  # the same: a stream of as many tokens as we ever ask for has a tenth of this
+LINES = 200_000  # the same: a stream of as many tokens as we ever ask for, a dozen lines each, has a fraction of this
 FRAMES = 200_000  # the same: each may cost the reader a tenth of a millisecond
 HOPS = 5
 SAME_METHOD = (307, 308)
