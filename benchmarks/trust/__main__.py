@@ -137,7 +137,7 @@ def _reach(matrix: Json, whole: Json) -> str:
     if not whole:
         return said + "\n"
     return said + (
-        f"With every\ncheck in every run (`--whole`, {whole['when'][:10]}, {whole['seconds']} s) "
+        f"With every\ncheck in every run (`--whole`, {whole['when'][:10]}, {whole['faults']} faults then, {whole['seconds']} s) "
         f"{whole['exact']} of {whole['runs']} runs are exact and {whole['detected']} of {whole['applies']} found.\n"
     )
 
