@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,9 +78,15 @@ def show(state: State, reporter: Any) -> None:  # noqa: ANN401 - pytest's Termin
             reporter.write_line(f"constraint coverage: {state.covered.line()}, in {cost} requests (coverage.json)")
         reporter.write_line(f"report: {Path(state.path).with_name('report.html')}")
         if state.options.target == "embedded":
-            reporter.write_line("your own endpoint: CHAT_API_KEY=... pytest --target URL --dialect NAME")
+            reporter.write_line(f"your own endpoint: CHAT_API_KEY=... {_called()} --target URL --dialect NAME")
     if state.trouble:
         reporter.write_line(state.trouble, red=True)
+
+
+def _called() -> str:
+    """How pytest was called, so that the next call finds it, too."""
+    called = sys.argv[0]
+    return called if Path(called).name == "pytest" else f"{sys.executable} -m pytest"
 
 
 def _coverage(state: State, folder: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from conformance.chat import Chat
     from conformance.reply import Reply
 
-__all__ = ["LONGER", "OTHER", "SAID", "WRONG", "length", "longer", "repeated", "spoiled"]
+__all__ = ["LONGER", "OTHER", "SAID", "SLACK", "WRONG", "length", "longer", "prompt_tokens", "repeated", "spoiled"]
 
 # Several lines, of more tokens than a stream has by chance, with what templates, markup and escapes are made of.
 SAID = (
@@ -31,6 +31,7 @@ BEYOND = re.compile("[\U00010000-\U0010ffff]")
 TAG = re.compile(r"</?[a-z]>")
 TEMPLATE = re.compile(r"\{\{[a-z]+\}\}")
 TOKENS = 256
+SLACK = 0.5  # of a text whose tokens are compared: templates drop white space
 WRONG: dict[str, Callable[[str], str]] = {
     "without what is not ASCII": lambda text: text.encode("ascii", "ignore").decode(),
     "with question marks for what is not ASCII": lambda text: text.encode("ascii", "replace").decode(),
@@ -68,13 +69,20 @@ def longer(chat: Chat) -> Reply:
     return reply
 
 
-def length(chat: Chat) -> int:
-    """How many tokens the longer prompt has more than a short one, as the target counts; Inconclusive where it does not."""
-    counts = [reply.count("prompt_tokens") for reply in (chat.plain(), longer(chat))]
-    few, many = counts
-    if few is None or many is None or many <= few:
+def prompt_tokens(reply: Reply) -> int:
+    """How many tokens the prompt has, as the target counts; Inconclusive where it does not say."""
+    count = reply.count("prompt_tokens")
+    if count is None:
         raise Inconclusive("the answers do not say how many tokens their prompts have")
-    return many - few
+    return count
+
+
+def length(chat: Chat) -> int:
+    """How many tokens the longer prompt has more than a short one; Inconclusive where they are counted alike."""
+    more = prompt_tokens(longer(chat)) - prompt_tokens(chat.plain())
+    if more <= 0:
+        raise Inconclusive("a longer prompt has no more tokens than a short one, as the target counts")
+    return more
 
 
 def spoiled(said: str, reply: Reply) -> str | None:

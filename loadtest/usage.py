@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tokens", "count_in", "tokens"]
 
+MOST = 10**9  # tokens that one answer can have cost at all; sums of more would not even fit a worker's message
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -28,9 +30,9 @@ def tokens(usage: Mapping[str, Any] | None, events: int, text_bytes: int | None)
     """The tokens of an answer in so many output events; `text_bytes` is None where they say nothing of the count."""
     if usage is None:
         return Tokens(events, "chunks", "missing")
-    told = usage.get("completion_tokens")
-    if type(told) is not int or told < 0:
-        return Tokens(events, "chunks", f"completion_tokens is {told!r}"[:80])
+    told = count_in(usage, "completion_tokens")
+    if told is None:
+        return Tokens(events, "chunks", f"completion_tokens is {usage.get('completion_tokens')!r}"[:80])
     if text_bytes:
         if told < events:
             return Tokens(events, "chunks", f"completion_tokens {told} is less than the {events} chunks that came")
@@ -44,8 +46,8 @@ def tokens(usage: Mapping[str, Any] | None, events: int, text_bytes: int | None)
 
 
 def count_in(usage: Mapping[str, Any] | None, *path: str) -> int | None:
-    """The whole number at that path, whatever else a server puts there."""
+    """The count at that path; None where something else is there, or more than there can be."""
     found: Any = usage
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
-    return found if type(found) is int else None
+    return found if type(found) is int and 0 <= found <= MOST else None

@@ -227,6 +227,22 @@ def test_whatever_json_a_server_sends_becomes_a_sample(value: object, usage: obj
     assert isinstance(sample.usage_remark, str)
 
 
+@pytest.mark.parametrize("count", [-5, 2**64 - 1])
+def test_counts_that_no_answer_can_have_are_not_believed(count: int) -> None:
+    usage = {
+        "prompt_tokens": count,
+        "completion_tokens": count,
+        "total_tokens": 1,
+        "completion_tokens_details": {"reasoning_tokens": count},
+        "prompt_tokens_details": {"cached_tokens": count},
+    }
+    body = event(chunk({"content": "x"})) + event({"choices": [], "usage": usage}) + event(b"[DONE]")
+
+    sample = analysed([(START, 0, body)]).sample
+
+    assert (sample.tokens, sample.tokens_from, sample.prompt_tokens, sample.cached_tokens) == (1, "chunks", None, None)
+
+
 def test_an_answer_that_is_compressed_unasked_is_a_failure_that_says_so() -> None:
     analysis = Analysis(Attempt(1, "chat", START, START))
     analysis.begin(START, 200, {**STREAM, "content-encoding": "gzip"})

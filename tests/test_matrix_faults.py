@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.matrix import kill
-from benchmarks.matrix.jobs import TIMED, Job, outcome
+from benchmarks.matrix.jobs import TIMED, Job, outcome, watched
 from benchmarks.matrix.server import Server, profile
 from benchmarks.matrix.suite import Suite
 from conformance.options import KEY_ENV
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.matrix.jobs import Outcome
-    from benchmarks.matrix.suite import Item
-    from conformance.judge import Judge
 
 # Small dialects, so that the sample is quick; the whole matrix is `python -m benchmarks.matrix`.
 SAMPLE: dict[str, tuple[str, ...]] = {
@@ -88,16 +86,10 @@ def test_the_checks_that_would_meet_a_fault_find_what_all_of_them_find(
     server: Server, sound: dict[str, Outcome], dialect: str
 ) -> None:
     """What a watched run leaves out must be what stays as it is; the cells above are judged by every check."""
-    met: dict[str, frozenset[str]] = {}
-
-    def note(judge: Judge, item: Item) -> None:
-        judge.memo.clear()
-        met[item.id] = server.met()
-
-    server.watch()
     judge = suite(dialect)
-    watched = outcome(Job(dialect), judge.run(server.url(dialect), server.profile(dialect), after=note))
-    assert watched.of("fail") == sound[dialect].of("fail")
+    found = watched(Job(dialect), server, judge, url=server.url(dialect), profile=server.profile(dialect))
+    met = found.met
+    assert found.of("fail") == sound[dialect].of("fail")
     for fault in [fault for fault, names in SAMPLE.items() if dialect in names]:
         only = frozenset(check for check, faults in met.items() if fault in faults)
         server.alter([fault])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conformance.judge import Judge
     from reports.model import Report
 
-__all__ = ["PACED", "TIMED", "Job", "Outcome", "outcome", "run_all", "server"]
+__all__ = ["PACED", "TIMED", "Job", "Outcome", "outcome", "run_all", "server", "watched"]
 
 # A pace of nought makes a run short; then nothing can be said of when text comes, which has faults of its own.
 PACES = {"fast": "0", "paced": "1.5"}
@@ -82,12 +82,12 @@ def _run(job: Job) -> Outcome:
     started = time.monotonic()
     given = {"url": target.url(job.dialect), "profile": target.profile(job.dialect), "seed": job.seed}
     if job.watch:
-        return _watched(job, target, suite, given)
+        return watched(job, target, suite, **given)
     target.alter(job.faults, job.vary)
     return outcome(job, suite.run(**given, only=job.only), time.monotonic() - started)
 
 
-def _watched(job: Job, target: Server, suite: Suite, given: dict[str, Any]) -> Outcome:
+def watched(job: Job, target: Server, suite: Suite, **given: Any) -> Outcome:  # noqa: ANN401 - what Suite.run takes
     """A sound run in which each check asks for itself what it else has from others, so that all it hangs on is seen."""
     met: dict[str, frozenset[str]] = {}
 

@@ -10,7 +10,7 @@ from conformance.chat import HI, brief
 from conformance.fields import shown
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
-from conformance.sayings import LONGER, WRONG, length
+from conformance.sayings import LONGER, SLACK, WRONG, length, prompt_tokens
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ Json = dict[str, Any]
 TOKENS = 256
 AT_ONCE = 4
 MANY, FEW = 16, 3
-SLACK = 0.5  # of a long result: templates drop white space
 RESULT = '{"celsius": 7, "time": "12:30"}'
 TAKEN_BACK = ("role", "content", "tool_calls")  # what else an answer says, as its thoughts, need not be taken back
 
@@ -348,9 +347,7 @@ def test_result_read(chat: Chat) -> None:
     chat.offered("tools")
     more = length(chat)
     short, long = (honoured(chat, _taken(chat, result)) for result in (RESULT, LONGER))
-    few, many = short.count("prompt_tokens"), long.count("prompt_tokens")
-    if few is None or many is None:
-        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    few, many = prompt_tokens(short), prompt_tokens(long)
     if many < few + more * SLACK:
         expected = f"more than {few + more * SLACK:.0f} prompt tokens, as a short result makes {few} and the long one has {more}"
         raise Mismatch(expected, f"{many}", long.exchange)

@@ -6,7 +6,7 @@ from conformance.capability import honoured, whole
 from conformance.chat import HI, STORY
 from conformance.registry import check, oracle
 from conformance.reply import asked, dig
-from conformance.sayings import LONGER, length, longer
+from conformance.sayings import LONGER, SLACK, length, longer, prompt_tokens
 from conformance.verdict import Inconclusive, Mismatch, NotApplicable
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from dialects import Dialect
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-SLACK = 0.5  # of a long message: templates drop white space, and add to each message
 LONG_ONES = 4
 MANY = 8  # completion tokens: a turn's end and what a template adds are fewer
 NAMING = ("role", "id", "name")
@@ -108,9 +107,7 @@ def test_details_bounded(reply: Reply) -> None:
 def test_grows_with_prompt(chat: Chat) -> None:
     """A longer prompt has more prompt_tokens, streamed or not."""
     short, long = chat.plain(), longer(chat)
-    few, many = short.count("prompt_tokens"), long.count("prompt_tokens")
-    if few is None or many is None:
-        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    few, many = prompt_tokens(short), prompt_tokens(long)
     if many <= few:
         raise Mismatch(f"more than {few} prompt tokens for a longer prompt", f"{many}", long.exchange)
 
@@ -145,9 +142,7 @@ def test_prompt_counted_once(chat: Chat) -> None:
     several = chat.choices(5)
     if not several.ok:
         raise Inconclusive(f"n = 5 is refused with status {several.status}")
-    one, many = chat.story().count("prompt_tokens"), chat.accepted(several).count("prompt_tokens")
-    if one is None or many is None:
-        raise Inconclusive("the answers do not say how many tokens their prompts have")
+    one, many = prompt_tokens(chat.story()), prompt_tokens(chat.accepted(several))
     if one != many:
         raise Mismatch(f"{one} prompt tokens, as for one choice", f"{many}", several)
 
@@ -156,14 +151,12 @@ def test_prompt_counted_once(chat: Chat) -> None:
 def test_conversation_counted(chat: Chat) -> None:
     """prompt_tokens counts every message of a dozen, from a system message to the last question, and every part of each."""
     more = length(chat)
-    few = chat.plain().count("prompt_tokens") or 0
+    few = prompt_tokens(chat.plain())
     exchange = chat.post(chat.body(_conversation(parts=True)))
     if not exchange.ok:  # not every document has parts, and rows of their own judge who refuses them
         exchange = chat.post(chat.body(_conversation(parts=False)))
     reply = honoured(chat, exchange)
-    count = reply.count("prompt_tokens")
-    if count is None:
-        raise Inconclusive("the answer does not say how many tokens its prompt has")
+    count = prompt_tokens(reply)
     least = few + (LONG_ONES - SLACK) * more
     if count < least:
         expected = f"at least {least:.0f} prompt tokens, as one of the {LONG_ONES} long texts alone has {more}"
