@@ -31,7 +31,7 @@ MODULES = {
     "fields": ("test_core_fields",),
     "schema": ("test_core_schema",),
     "reply": ("test_core_reply",),
-    "judge": ("test_core_judge",),
+    "judge": ("test_core_judge", "test_core_oracles"),
 }
 NEEDED = ("conformance", "dialects", "reports", "reference_server", "benchmarks", "tests", "pyproject.toml")
 UNTRIED = "not checked"
