@@ -107,6 +107,9 @@ class Conductor:
         reason = self.fault or reason
         if self.lost and reason is None and len(self.lost) >= self.workers:
             reason = "every worker was lost"
+        unanswered = self.tally.counts["unfinished"]
+        if unanswered and reason is None:  # the slowest of all: without them no figure is true
+            reason = f"{unanswered} request(s) had no whole answer when the run was over: raise the scenario's drain_s"
         conditions = Conditions(self.stamped, not self.plan.closed, len(self.lost), self.cpu_share)
         result = report(self.plan, self.tally, self._ended(reason, conditions))
         try:

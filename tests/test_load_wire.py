@@ -297,3 +297,43 @@ def test_the_usage_of_a_few_words_and_a_call_is_believed(tmp_path: Path) -> None
     assert {(row["tokens"], row["tokens_from"], row["usage_remark"]) for row in samples(tmp_path)} == {
         (25, "usage", "")
     }
+
+
+def test_requests_that_wait_for_a_connection_are_waited_for(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    class Slow(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **other: Any) -> ssl.SSLSocket:  # noqa: ANN401 - what the library takes
+            time.sleep(0.7)
+            return super().wrap_socket(*args, **other)
+
+    def serve(peer: socket.socket, _: int) -> None:
+        if is_streamed(asked(peer)):
+            peer.sendall(WHOLE.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+        else:
+            plainly(peer)
+
+    context = Slow(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*map(str, certificate))
+    target, own = "https://127.0.0.1:{}", ("--model", "m", "--insecure")
+    with answering(serve, context) as port:
+        locust(target.format(port), tmp_path / "closed", "--closed-loop", "-u", "3", "-r", "9", "--requests", "7", *own)
+        _, said = locust(target.format(port), tmp_path / "open", "--rate", "30", "-t", "2s", *own)
+
+    assert [len(samples(tmp_path / loop)) for loop in ("closed", "open")] == [7, 60]
+    assert "Traceback" not in said
+
+
+def test_requests_without_an_answer_at_the_end_leave_nothing_to_judge(tmp_path: Path) -> None:
+    def serve(peer: socket.socket, _: int) -> None:
+        if is_streamed(asked(peer)):
+            asked(peer)  # the connection ends before an answer does
+        plainly(peer)
+
+    (tmp_path / "short.toml").write_text("drain_s = 0.5\nstages = [{ seconds = 1, rate = 20 }]\n")
+    with answering(serve) as port:
+        code, _ = locust(
+            f"http://127.0.0.1:{port}", tmp_path, "--model", "m", "--scenario", str(tmp_path / "short.toml")
+        )
+
+    document = result(tmp_path)
+    assert (code, document["complete"], document["scenario"]["unfinished"]) == (2, False, 20)
+    assert "20 request(s) had no whole answer" in document["reason"]
