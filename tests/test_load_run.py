@@ -228,6 +228,8 @@ def wait_for(met: Any) -> None:  # noqa: ANN401 - a condition
             "NO_SUCH_KEY is not set: dialect dos_ai requires a key",
         ),
         (["--requests", "0"], 4, "--requests: 0 must be 1 or more"),
+        (["--host", "http://[::1"], 4, "--host: 'http://[::1': Invalid IPv6 URL"),
+        (["--host", "http://h/a b"], 4, "holds a space or a character outside ASCII"),
         (["-t", "5x"], 4, "-t/--run-time: Invalid time span format"),
         (["--rate", "many"], 4, "--rate: invalid float value: 'many'"),
     ],
