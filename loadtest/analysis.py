@@ -35,8 +35,9 @@ TEXT_KEYS = (
     ("reasoning", "reasoning"),
 )
 SHAPE_TRIES = 3
-REDIRECTION = 300
+FINAL, REDIRECTION = 200, 300
 BURST = 2
+INVALID_UTF8 = "invalid UTF-8"  # the decoder's word for it
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class Analysis:
         if coding not in {"", "identity"}:
             self.fail("compressed", f"the answer is compressed ({coding}), which was not asked for")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self.attempt.streamed and 0 < status < REDIRECTION and kind != "text/event-stream":
+        if self.attempt.streamed and FINAL <= status < REDIRECTION and kind != "text/event-stream":
             self.fail("not_a_stream", f"a stream was asked for, content-type is {kind!r}")
 
     def fail(self, kind: str, message: str) -> None:
@@ -187,7 +188,8 @@ class Analysis:
 
     def _piece(self, at: int, piece: bytes) -> None:
         alone = not self._decoder.unfinished
-        events = [_plain_data(piece)] if alone and _is_plain(piece) else self._data(self._decoder.feed(piece))
+        said = _plain_data(piece) if alone and _is_plain(piece) else None
+        events = self._data(self._decoder.feed(piece)) if said is None else [said]
         for data in events:
             self.firsts.setdefault("first_event", at)
             kind, text = self._event(data, at)
@@ -293,6 +295,9 @@ class Analysis:
         body = b"".join(self._whole)
         try:
             answer = orjson.loads(body)
+            if isinstance(answer, dict) and answer.get("error"):
+                self.fail("error_answer", body.decode("utf-8", "replace"))
+                return
             choice = answer["choices"][0]
             message = {**choice["message"]}
         except (orjson.JSONDecodeError, LookupError, TypeError) as error:
@@ -301,8 +306,6 @@ class Analysis:
                 f"{error}: {body[:80]!r}",
             )
             return
-        if answer.get("error"):
-            self.fail("error_answer", body.decode("utf-8", "replace"))
         self.usage = answer["usage"] if isinstance(answer.get("usage"), dict) else None
         self.finish_reason = choice.get("finish_reason")
         text = next((said for name, _ in TEXT_KEYS if (said := message.get(name))), "")
@@ -314,7 +317,8 @@ class Analysis:
     def _judge_text(self) -> None:
         said = b"".join(self._texts)
         self.text_bytes += len(said)
-        if not said.isascii() and not all(map(_is_utf8, self._texts)):
+        broken = any(what == INVALID_UTF8 for _, what in self._decoder.oddities)
+        if broken or (not said.isascii() and not all(map(_is_utf8, self._texts))):
             self.fail("malformed_json", "a chunk's text is not UTF-8")
         if self.attempt.foreign is not None and self.attempt.echo is not None:
             words = set(self.attempt.foreign.findall(said.decode("utf-8", "replace"))) - {self.attempt.echo}
@@ -324,7 +328,7 @@ class Analysis:
     def _outcome(self) -> Outcome:
         attempt, ok = self.attempt, self.failure is None
         kind, message = self.failure or ("ok", "")
-        told = self.attempt.streamed and ok
+        told = self.attempt.streamed and ok and "tool_call" not in self.firsts  # a call's bytes are no text
         found = tokens(self.usage, len(self.outputs), self.text_bytes if told else None)
         gaps = [(b - a) // 1000 for a, b in zip(self.outputs, self.outputs[1:], strict=False)]
         longest = max([*gaps, (self.last - self.outputs[-1]) // 1000]) if self.outputs else None
@@ -378,8 +382,12 @@ def _is_plain(piece: bytes) -> bool:
     )
 
 
-def _plain_data(piece: bytes) -> str:
-    return piece[6:-2].decode("utf-8", "replace")
+def _plain_data(piece: bytes) -> str | None:
+    """The line's value; None where it is not UTF-8, of which the decoder keeps account."""
+    try:
+        return piece[6:-2].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -56,7 +56,12 @@ class Origin:
 
 def origin(url: str, dialect: Dialect) -> Origin:
     """The target's address. The base may already end in the first segment of the documented paths. Raises UsageError."""
-    parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}", scheme="http")
+    except ValueError as error:
+        raise UsageError(f"--host: {url!r}: {error}") from error
+    if any(character <= " " or character > "~" for character in url):
+        raise UsageError(f"--host: {url!r} holds a space or a character outside ASCII")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise UsageError(f"--host: {url!r} is no http or https URL")
     if parts.query or parts.fragment or parts.username:

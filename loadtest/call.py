@@ -35,7 +35,7 @@ def plan_of(asked: Namespace, host: str | None) -> Plan:
         model=asked.model or dialect.models.example,
         seed=asked.seed,
         closed=asked.closed_loop,
-        requests=None if asked.requests in {None, ""} else int(asked.requests),
+        requests=_whole("--requests", asked.requests),
         slo=tuple(terms),
         key=key,
         key_env=asked.key_env,
@@ -57,6 +57,15 @@ def _number(name: str, value: Any) -> float | None:  # noqa: ANN401 - the web UI
     if not 0 < number < float("inf"):
         raise UsageError(f"{name}: {value!r} must be above 0")
     return number
+
+
+def _whole(name: str, value: Any) -> int | None:  # noqa: ANN401 - the web UI's form sends text
+    if value in {None, ""}:
+        return None
+    try:
+        return int(value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {value!r} is no whole number") from error
 
 
 def _dialect(name: str) -> dialects.Dialect:

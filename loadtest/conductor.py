@@ -13,7 +13,7 @@ from loadtest.certificate import Conditions
 from loadtest.generator import Generator
 from loadtest.metrics import Tally
 from loadtest.result import Ended, exit_code, report
-from loadtest.samples import SampleFile, join
+from loadtest.samples import SampleFile, forget, join
 from reports.model import ReportError, utc_now, write
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Conductor:
     def begin(self) -> None:
         """Start this run: alone, or by handing each worker its share."""
         self.started = utc_now()
+        forget(self.folder)
         runner, users = self.environment.runner, self.environment.parsed_options.num_users or 1
         self.gives_up = monotonic() + self.plan.seconds + self.plan.scenario.drain_s + GRACE_S
         if isinstance(runner, MasterRunner):
@@ -103,10 +104,16 @@ class Conductor:
             return
         self.concluded = True
         self._collect_local()
-        join(self.folder)
+        try:
+            join(self.folder)
+        except OSError as error:
+            self.fault = self.fault or f"{self.folder}: the samples cannot be joined: {error.strerror}"
         reason = self.fault or reason
         if self.lost and reason is None and len(self.lost) >= self.workers:
             reason = "every worker was lost"
+        unanswered = self.tally.counts["unfinished"]
+        if unanswered and reason is None:  # the slowest of all: without them no figure is true
+            reason = f"{unanswered} request(s) had no whole answer when the run was over: raise the scenario's drain_s"
         conditions = Conditions(self.stamped, not self.plan.closed, len(self.lost), self.cpu_share)
         result = report(self.plan, self.tally, self._ended(reason, conditions))
         try:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import gevent.socket
 from gevent.event import Event
+from gevent.pool import Group
 
 from loadtest.analysis import taste
 from loadtest.clock import ClockWatch, Deadline
@@ -71,6 +72,7 @@ class Generator:
         self._reader.chore = self._chore
         self._pool = Pool(plan.origin, self._reader, self._connected, insecure=plan.insecure)
         self._flying: dict[Connection, Attempt] = {}
+        self._connecting = Group()  # requests that wait for a connection of their own
         self._ready: deque[tuple[int, Request]] = deque()
         self._planned: Iterator[tuple[int, float]] = iter(())
         self._numbers = iter(range(self.shard, plan.requests or FAR, self.shards))
@@ -81,6 +83,11 @@ class Generator:
     def stamped(self) -> bool:
         """Whether the kernel stamped everything so far."""
         return self._pool.stamped and self.recorder.stamped
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are due and not answered: those that wait for a connection are not in flight yet."""
+        return len(self._flying) + sum(not waiting.dead for waiting in self._connecting)
 
     @property
     def fault(self) -> str | None:
@@ -116,7 +123,7 @@ class Generator:
         if self.finished.is_set() or not self.start_wall:
             return
         self.sending = False
-        self.recorder.tally.counts["unfinished"] += len(self._flying)
+        self.recorder.tally.counts["unfinished"] += self.under_way
         gevent.killall(self._greenlets, block=False)
         self.recorder.drain()
         self._finish()
@@ -131,10 +138,12 @@ class Generator:
         planned = time_ns()
         answered = Event()
         self.recorder.count("planned", planned)
-        connection = self._pool.take() or self._connect_or_count(request, planned)
+        connection = self._pool.take()
         if connection is not None:
             self._send(connection, request, planned, answered)
-            answered.wait()
+        else:
+            self._connecting.spawn(self._send_on_new, request, planned, answered)
+        answered.wait()
 
     def next_number(self) -> int | None:
         """The next request of this worker in a closed loop; None when all were sent or the time is over."""
@@ -155,10 +164,10 @@ class Generator:
             self.recorder.flush()
             if self.plan.closed and time_ns() > ends:
                 self.sending = False
-            drained = not self._flying and not self.recorder.waiting
+            drained = not self.under_way and not self.recorder.waiting
             late = time_ns() > ends + scenario.drain_s * 1e9
             if self.fault is not None or (not self.sending and (drained or late)):
-                self.recorder.tally.counts["unfinished"] += len(self._flying)
+                self.recorder.tally.counts["unfinished"] += self.under_way
                 self._finish()
                 return
 
@@ -178,6 +187,7 @@ class Generator:
         self.cpu_share = round((time.process_time() - self._cpu) / elapsed, 4) if elapsed > 0 else None
         self.sending = False
         self.recorder.flush()
+        self._connecting.kill(block=False)
         self._pool.close()
         self._reader.close()
         gc.enable()
@@ -222,7 +232,7 @@ class Generator:
                 self._send(connection, request, planned, None)
             else:
                 self._reader.hurry = True
-                gevent.spawn(self._send_on_new, request, planned)
+                self._connecting.spawn(self._send_on_new, request, planned)
         if self._ready and self._deadline is not None:
             self._deadline.arm(self._next_due())
 
@@ -246,10 +256,14 @@ class Generator:
 
     # -- one request -----------------------------------------------------------------------------
 
-    def _send_on_new(self, request: Request, planned: int) -> None:
+    def _send_on_new(
+        self, request: Request, planned: int, answered: Event | None = None, *, resent: bool = False
+    ) -> None:
         connection = self._connect_or_count(request, planned)
         if connection is not None:
-            self._send(connection, request, planned, None)
+            self._send(connection, request, planned, answered, resent=resent)
+        elif answered is not None:
+            answered.set()
 
     def _send(
         self, connection: Connection, request: Request, planned: int, answered: Event | None, *, resent: bool = False
@@ -293,21 +307,14 @@ class Generator:
         self._reader.streams -= 1
         closed_before = response.fault is not None and response.fault[0] in {"closed", "reset"}
         if closed_before and reused and not response.reads:
-            gevent.spawn(self._again, connection, request, attempt.planned, answered)
+            self._pool.drop(connection)
+            self._connecting.spawn(self._send_on_new, request, attempt.planned, answered, resent=True)
             return
         self.recorder.add(attempt, response)
         self._pool.give_back(connection)
         if answered is not None:
             answered.set()
             self._reader.hurry = True
-
-    def _again(self, connection: Connection, request: Request, planned: int, answered: Event | None) -> None:
-        self._pool.drop(connection)
-        fresh = self._connect_or_count(request, planned)
-        if fresh is not None:
-            self._send(fresh, request, planned, answered, resent=True)
-        elif answered is not None:
-            answered.set()
 
     def _send_rest(self, connection: Connection, left: bytes) -> None:
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import gevent.socket
 from gevent import monkey
+from gevent.pool import Group
 
 from loadtest.clock import ask_for_stamps
 from loadtest.connection import Connection, TlsConnection
@@ -46,7 +47,7 @@ class Pool:
         self._opened = opened
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
-        self._opening = 0
+        self._opening = Group()
         self._limit = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - KEPT_FOR_OTHERS, 16)
         _widen_table(min(self._limit, WIDE))
         self._tls = _tls_context(insecure=insecure) if to.tls else None
@@ -56,10 +57,9 @@ class Pool:
         while self._idle:
             connection = self._idle.popleft()
             if not connection.dead:
-                if len(self._idle) + self._opening < self.spare:
-                    self._opening += 1
+                if len(self._idle) + len(self._opening) < self.spare:
                     self._reader.hurry = True
-                    gevent.spawn(self._open_spare)
+                    self._opening.spawn(self._open_spare)
                 return connection
             self.drop(connection)
         return None
@@ -79,11 +79,13 @@ class Pool:
 
     def open_ahead(self, count: int) -> None:
         """Open so many, and wait until they are open or refused."""
-        self._opening += count
-        gevent.joinall([gevent.spawn(self._open_spare) for _ in range(count)])
+        for _ in range(count):
+            self._opening.spawn(self._open_spare)
+        self._opening.join()
 
     def close(self) -> None:
-        """Close every connection, those in use too."""
+        """Close every connection, those in use and those half open too."""
+        self._opening.kill(block=False)
         for connection in list(self._all):
             self.drop(connection)
         self._idle.clear()
@@ -120,8 +122,6 @@ class Pool:
             self._idle.append(self.connect())
         except (OSError, ssl.SSLError):
             return  # the request that needs it will say why
-        finally:
-            self._opening -= 1
 
 
 def connect_fault(error: OSError) -> tuple[str, str]:

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
     from loadtest.sample import Sample
 
-__all__ = ["SampleFile", "join"]
+__all__ = ["SampleFile", "forget", "join"]
 
 NAME = "samples.jsonl"
+PARTS = "samples.[0-9]*.jsonl"
 LIMIT = 1 << 16
 
 
@@ -52,9 +53,15 @@ class SampleFile:
             self._file.close()
 
 
+def forget(folder: Path) -> None:
+    """Remove what the workers of a run that was killed left there: it would be taken for this run's."""
+    for part in folder.glob(PARTS):
+        part.unlink()
+
+
 def join(folder: Path) -> int:
     """Put the workers' files that are on this machine into one; whole lines only. How many lines."""
-    parts = sorted(folder.glob("samples.[0-9]*.jsonl"))
+    parts = sorted(folder.glob(PARTS))
     lines = [line for part in parts for line in part.read_bytes().split(b"\n")[:-1] if line]
     if parts:
         (folder / NAME).write_bytes(b"".join(line + b"\n" for line in lines))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class Lengths:
 
     def __post_init__(self) -> None:
         _allow("dist", self.dist, DISTRIBUTIONS)
-        if not (self.mean > 0 and self.cv > 0 and 1 <= self.low <= self.high):
+        finite = isfinite(self.mean) and isfinite(self.cv) and isfinite(self.high)
+        if not (finite and self.mean > 0 and self.cv > 0 and 1 <= self.low <= self.high):
             raise UsageError(
                 f"lengths: mean {self.mean}, cv {self.cv}, low {self.low}, high {self.high}: need 0 < mean, 0 < cv, 1 <= low <= high"
             )
@@ -51,6 +53,11 @@ class Part:
 
     scenario: str
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _typed("scenario", self.scenario, "")
+        if not _typed("weight", self.weight, 1.0) > 0:
+            raise UsageError(f"field 'weight': {self.weight!r} must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class Scenario:
         _allow("process", self.process, tuple(PROCESSES))
         for need in self.needs:
             _allow("needs", need, NEEDS)
+        if self.cv <= 0 or self.think_s < 0:
+            raise UsageError(f"scenario {self.name!r}: need cv > 0, think_s >= 0")
         if self.turns < 1 or self.shared_prefix < 0 or self.trace_speed <= 0:
             raise UsageError(f"scenario {self.name!r}: need turns >= 1, shared_prefix >= 0, trace_speed > 0")
         if not self.stages:
@@ -165,6 +174,10 @@ def toml_value(value: Any) -> str:  # noqa: ANN401 - any value of a table
 def _value(name: str, value: Any) -> Any:  # noqa: ANN401 - any TOML value
     if name in {"prompt", "answer"}:
         return _record(Lengths, name, value)
+    if name in {"stages", "mix", "needs"} and not isinstance(value, (list, tuple)):
+        raise UsageError(f"field {name!r}: {value!r} is no list")
+    if name == "extra" and not isinstance(value, dict):
+        raise UsageError(f"field 'extra': {value!r} is no table")
     if name == "stages":
         return tuple(_record(Stage, name, item) for item in value)
     if name == "mix":
@@ -179,6 +192,8 @@ def _typed(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401 - any TO
     kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}.get(type(default))
     if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
         raise UsageError(f"field {name!r}: {value!r} is no {type(default).__name__}")
+    if isinstance(default, float) and not isfinite(value):
+        raise UsageError(f"field {name!r}: {value!r} is no finite number")
     return float(value) if isinstance(default, float) else value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,8 @@ def _csv(path: str, text: str) -> Iterator[Row]:
 
 
 def _row(time: float, asked: str | float, answered: str | float) -> Row:
+    if not all(map(isfinite, (time, float(asked), float(answered)))):
+        raise ValueError(f"time {time}, lengths {asked} and {answered} must be finite")
     tokens, answer = int(float(asked)), int(float(answered))
     if time < 0 or tokens < 0 or answer < 0:
         raise ValueError(f"time {time}, lengths {tokens} and {answer} must be 0 or more")

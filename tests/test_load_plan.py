@@ -185,6 +185,17 @@ def test_a_key_with_a_line_end_is_refused_without_being_shown() -> None:
         ("stages = []", "stages is empty"),
         ("needs = ['sound']", "field 'needs': 'sound' is unknown"),
         ("a = [", "invalid value"),
+        ("stages = 5", "field 'stages': 5 is no list"),
+        ("needs = 5", "field 'needs': 5 is no list"),
+        ("extra = 5", "field 'extra': 5 is no table"),
+        ("mix = [{ scenario = 5 }]", "field 'scenario': 5 is no str"),
+        ("mix = [{ scenario = 'chat', weight = 0 }]", "field 'weight': 0 must be above 0"),
+        ("mix = [{ scenario = 'chat', weight = nan }]", "field 'weight': nan is no finite number"),
+        ("prompt = { mean = inf }", "lengths: mean inf"),
+        ("process = 'gamma'\ncv = nan", "field 'cv': nan is no finite number"),
+        ("cv = 0", "need cv > 0"),
+        ("think_s = -1", "think_s >= 0"),
+        ("stall_s = nan", "field 'stall_s': nan is no finite number"),
     ],
 )
 def test_a_wrong_scenario_file_names_file_and_field(tmp_path: Path, text: str, word: str) -> None:
@@ -238,4 +249,15 @@ def test_a_wrong_trace_names_its_line(tmp_path: Path) -> None:
     path.write_text(MOONCAKE + '{"timestamp": "x"}\n')
 
     with pytest.raises(UsageError, match=re.escape(f"trace {path}: line 3:")):
+        traces.read(str(path))
+
+
+@pytest.mark.parametrize("figure", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("field", ["timestamp", "input_length"])
+def test_a_trace_with_a_figure_that_is_not_finite_names_its_line(tmp_path: Path, field: str, figure: str) -> None:
+    row = {"timestamp": "0", "input_length": "5", "output_length": "3"} | {field: figure}
+    path = tmp_path / "t.jsonl"
+    path.write_text(MOONCAKE + "{" + ", ".join(f'"{name}": {value}' for name, value in row.items()) + "}\n")
+
+    with pytest.raises(UsageError, match="line 3:"):
         traces.read(str(path))

@@ -228,6 +228,8 @@ def wait_for(met: Any) -> None:  # noqa: ANN401 - a condition
             "NO_SUCH_KEY is not set: dialect dos_ai requires a key",
         ),
         (["--requests", "0"], 4, "--requests: 0 must be 1 or more"),
+        (["--host", "http://[::1"], 4, "--host: 'http://[::1': Invalid IPv6 URL"),
+        (["--host", "http://h/a b"], 4, "holds a space or a character outside ASCII"),
         (["-t", "5x"], 4, "-t/--run-time: Invalid time span format"),
         (["--rate", "many"], 4, "--rate: invalid float value: 'many'"),
     ],
@@ -292,3 +294,23 @@ def test_a_full_disk_ends_the_run_with_a_sentence(paced: str, tmp_path: Path) ->
 
     assert (code, "cannot be written: No space left on device" in said) == (2, True), said
     assert result(tmp_path)["complete"] is False
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_samples_of_workers_that_fit_on_no_disk_are_a_sentence_too(paced: str, tmp_path: Path) -> None:
+    (tmp_path / "samples.jsonl").symlink_to("/dev/full")
+    port = str(free_port())
+
+    own = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--rate", "20", "-t", "1s"]
+    code, said = locust(paced, tmp_path, *own)
+
+    assert (code, "the samples cannot be joined: No space left on device" in said) == (2, True), said
+    assert result(tmp_path)["complete"] is False
+
+
+def test_what_a_killed_run_left_in_the_folder_is_not_taken_for_this_one(paced: str, tmp_path: Path) -> None:
+    (tmp_path / "samples.1.jsonl").write_text('{"number": 77}\n')
+
+    locust(paced, tmp_path, "--closed-loop", "-u", "2", "-r", "2", "--requests", "5")
+
+    assert sorted(row["number"] for row in samples(tmp_path)) == list(range(5))

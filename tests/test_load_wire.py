@@ -7,10 +7,11 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -225,6 +226,14 @@ def test_each_way_to_fail_has_its_class(tmp_path: Path) -> None:
     def silent(peer: socket.socket) -> None:
         asked(peer)
 
+    def interim(peer: socket.socket) -> None:
+        peer.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        raise OSError("cut before the answer")
+
+    def broken(peer: socket.socket) -> None:
+        spoiled = event(chunk({"role": "assistant", "content": "h?"})).replace(b"h?", b"h\xff")
+        peer.sendall(HEAD + chunked(spoiled) + chunked(event(b"[DONE]")) + b"0\r\n\r\n")
+
     (tmp_path / "quick.toml").write_text("stall_s = 0.4\nanswer_s = 0.8\n")
     own = [
         "--scenario",
@@ -240,10 +249,91 @@ def test_each_way_to_fail_has_its_class(tmp_path: Path) -> None:
         "m",
     ]
     found: Counter[str] = Counter()
-    for way in (shut, babble, refuse, stall, silent):
+    for way in (shut, babble, refuse, stall, silent, interim, broken):
         with answering(in_turn(way)) as port:
             locust(f"http://127.0.0.1:{port}", tmp_path / "out", *own)
         found[",".join(sorted({row["outcome"] for row in samples(tmp_path / "out")}))] += 1
         assert figures(result(tmp_path / "out"), "rates")["error_rate"]["value"] == 1.0
 
-    assert found == Counter(["cut", "malformed_http", "http_503", "stalled", "no_answer"])
+    assert found == Counter(["cut", "malformed_http", "http_503", "stalled", "no_answer", "cut", "malformed_json"])
+
+
+def test_an_error_where_a_whole_answer_was_due_is_an_error_answer(tmp_path: Path) -> None:
+    said = b'{"error":{"message":"overloaded"}}'
+
+    def serve(peer: socket.socket, _: int) -> None:
+        while True:
+            if b"Say hi" in asked(peer):
+                plainly(peer)
+            else:
+                peer.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(said), said))
+
+    with answering(serve) as port:
+        locust(f"http://127.0.0.1:{port}", tmp_path, *FEW, "--model", "m", "--scenario", "non-stream")
+
+    assert {(row["outcome"], row["message"]) for row in samples(tmp_path)} == {("error_answer", said.decode())}
+
+
+def test_the_usage_of_a_few_words_and_a_call_is_believed(tmp_path: Path) -> None:
+    called = {
+        "index": 0,
+        "id": "c",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city":"Paris"}'},
+    }
+    counts = {"prompt_tokens": 9, "completion_tokens": 25, "total_tokens": 34}
+    parts = [
+        chunk({"content": "Ok"}),
+        chunk({"tool_calls": [called]}, "tool_calls"),
+        chunk({}) | {"choices": [], "usage": counts},
+    ]
+
+    def call(peer: socket.socket) -> None:
+        peer.sendall(HEAD + b"".join(chunked(event(part)) for part in [*parts, b"[DONE]"]) + b"0\r\n\r\n")
+
+    with answering(in_turn(call)) as port:
+        locust(f"http://127.0.0.1:{port}", tmp_path, *FEW, "--model", "m")
+
+    assert {(row["tokens"], row["tokens_from"], row["usage_remark"]) for row in samples(tmp_path)} == {
+        (25, "usage", "")
+    }
+
+
+def test_requests_that_wait_for_a_connection_are_waited_for(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    class Slow(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **other: Any) -> ssl.SSLSocket:  # noqa: ANN401 - what the library takes
+            time.sleep(0.7)
+            return super().wrap_socket(*args, **other)
+
+    def serve(peer: socket.socket, _: int) -> None:
+        if is_streamed(asked(peer)):
+            peer.sendall(WHOLE.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+        else:
+            plainly(peer)
+
+    context = Slow(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*map(str, certificate))
+    target, own = "https://127.0.0.1:{}", ("--model", "m", "--insecure")
+    with answering(serve, context) as port:
+        locust(target.format(port), tmp_path / "closed", "--closed-loop", "-u", "3", "-r", "9", "--requests", "7", *own)
+        _, said = locust(target.format(port), tmp_path / "open", "--rate", "30", "-t", "2s", *own)
+
+    assert [len(samples(tmp_path / loop)) for loop in ("closed", "open")] == [7, 60]
+    assert "Traceback" not in said
+
+
+def test_requests_without_an_answer_at_the_end_leave_nothing_to_judge(tmp_path: Path) -> None:
+    def serve(peer: socket.socket, _: int) -> None:
+        if is_streamed(asked(peer)):
+            asked(peer)  # the connection ends before an answer does
+        plainly(peer)
+
+    (tmp_path / "short.toml").write_text("drain_s = 0.5\nstages = [{ seconds = 1, rate = 20 }]\n")
+    with answering(serve) as port:
+        code, _ = locust(
+            f"http://127.0.0.1:{port}", tmp_path, "--model", "m", "--scenario", str(tmp_path / "short.toml")
+        )
+
+    document = result(tmp_path)
+    assert (code, document["complete"], document["scenario"]["unfinished"]) == (2, False, 20)
+    assert "20 request(s) had no whole answer" in document["reason"]
