@@ -291,5 +291,6 @@ def test_length_is_said_where_the_limit_cut_and_nowhere_else() -> None:
     with pytest.raises(Mismatch, match="at the limit of 16 tokens"):
         told({"max_tokens": 16}, 7, "length")
     told({"max_tokens": 16, "n": 2}, 20, "length", "stop")
+    told({**story, "max_tokens": 1}, 1, "stop")  # all that a model of one word says
     with pytest.raises(NotApplicable):
         told({}, 7, "length")
