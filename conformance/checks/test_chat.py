@@ -245,6 +245,15 @@ def test_stop_cuts(chat: Chat) -> None:
                     reply.exchange,
                 )
             leaked = reply.text.removeprefix(expected)
+            if (
+                reply.text.startswith(expected)
+                and leaked
+                and expected.endswith(leaked)
+                and not full.startswith(reply.text)
+            ):
+                raise Mismatch(
+                    f"the text before the stop sequence {word!r} once", f"its end {leaked!r} again", reply.exchange
+                )
             if reply.text.startswith(expected) and leaked and word.startswith(leaked) and reply.finish == "stop":
                 raise Mismatch(
                     f"a text that ends before the stop sequence {word!r}",
