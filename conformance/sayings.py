@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -51,15 +52,18 @@ WRONG: dict[str, Callable[[str], str]] = {
 
 
 def repeated(chat: Chat, said: str = SAID, *, stream: bool, again: bool = False, **fields: Any) -> Reply:  # noqa: ANN401 - JSON
-    """The answer to the request to repeat a text, at temperature 0; asked once a run, and once more `again`."""
+    """The answer to the request to repeat a text, at temperature 0; asked once a run, and once more `again`.
+
+    Half of the clients escape what is not ASCII, so the request for a whole answer does.
+    """
     if chat.dialect.documents("temperature"):
         fields["temperature"] = 0
     if stream:
         fields |= chat.asking_usage
-    reply: Reply = chat.memo(
-        f"repeated {said} {stream} {again} {sorted(fields.items())}",
-        lambda: chat.ask(f"Repeat exactly: {said}", tokens=TOKENS, stream=stream, **fields),
-    )
+    body = chat.body(f"Repeat exactly: {said}", tokens=TOKENS, stream=stream, **fields)
+    sent = body if stream else json.dumps(body).encode()
+    name = f"repeated {said} {stream} {again} {sorted(fields.items())}"
+    reply: Reply = chat.memo(name, lambda: chat.accepted(chat.post(sent)))
     return reply
 
 

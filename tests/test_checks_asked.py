@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -194,8 +195,38 @@ class Parrot:
     def memo(self, _: str, make: Callable[[], Reply]) -> Reply:
         return make()
 
-    def ask(self, prompt: str, **_: object) -> Reply:
-        return reply({}, saying(self._says(prompt.removeprefix("Repeat exactly: "))))
+    def body(self, prompt: str, **fields: Any) -> Json:  # noqa: ANN401 - JSON
+        return {"prompt": prompt, **fields}
+
+    def post(self, sent: Json | bytes) -> Reply:
+        body = json.loads(sent) if isinstance(sent, bytes) else sent
+        assert body["stream"] or (isinstance(sent, bytes) and sent.isascii())
+        return reply({}, saying(self._says(body["prompt"].removeprefix("Repeat exactly: "))))
+
+    def accepted(self, answer: Reply) -> Reply:
+        return answer
+
+
+def _always(text: str, _: str) -> str:
+    return text
+
+
+def test_an_end_that_begins_like_a_stop_sequence_is_not_lost() -> None:
+    begun = "goes\u2603never"
+    for kept in ("it goes", "another answer", ""):
+        test_asked._held_back("it goes", begun, cast("Chat", Parrot(functools.partial(_always, kept))))
+    with pytest.raises(Mismatch, match="without its end 'goes'"):
+        test_asked._held_back("it goes", begun, cast("Chat", Parrot(lambda _: "it ")))
+
+
+def test_usage_that_was_declined_does_not_come() -> None:
+    declined: Json = {"stream_options": {"include_usage": False}}
+    counted: Json = {"choices": [], "usage": {"prompt_tokens": 1}}
+    test_usage.test_stream_declined(stream(declined, {"choices": []}))
+    with pytest.raises(Mismatch, match="include_usage false"):
+        test_usage.test_stream_declined(stream(declined, counted))
+    with pytest.raises(NotApplicable):
+        test_usage.test_stream_declined(stream({}, counted))
 
 
 def test_a_text_that_always_comes_spoiled_in_one_way_is_seen() -> None:
@@ -291,5 +322,6 @@ def test_length_is_said_where_the_limit_cut_and_nowhere_else() -> None:
     with pytest.raises(Mismatch, match="at the limit of 16 tokens"):
         told({"max_tokens": 16}, 7, "length")
     told({"max_tokens": 16, "n": 2}, 20, "length", "stop")
+    told({**story, "max_tokens": 1}, 1, "stop")  # all that a model of one word says
     with pytest.raises(NotApplicable):
         told({}, 7, "length")

@@ -395,3 +395,22 @@ def test_what_no_piece_brings_is_missing_and_what_comes_twice_is_told() -> None:
     assert "id again in a later piece" in "".join(calls.pieces(in_pieces(CALL, {"id": "call_1"})))
     named = {"function": {"name": "get_time"}}
     assert "name again in a later piece" in "".join(calls.pieces(in_pieces(*LATE, named)))
+
+
+@pytest.mark.parametrize(("name", "silent"), [("adaptive", True), ("adaptive", False), ("openai", True)])
+def test_choices_need_a_finish_reason_where_one_is_promised_or_another_has_one(name: str, silent: bool) -> None:  # noqa: FBT001
+    def unfinished(_: Json, body: Json) -> Json:
+        for choice in body["choices"][0 if silent else 1 :]:
+            choice.pop("finish_reason", None)
+        return body
+
+    with Service(Alter(whole=unfinished)) as service:
+        client = Client()
+        target = Target(service.url, "shop/helper", "a-key")
+        chat = Chat(client, target, dialects.load(name), Profile(), {})
+        if name == "adaptive" and silent:
+            test_chat.test_n_choices(chat, chat.dialect)
+        else:
+            with pytest.raises(Mismatch, match="finish reason"):
+                test_chat.test_n_choices(chat, chat.dialect)
+        client.close()

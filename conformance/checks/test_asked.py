@@ -25,6 +25,8 @@ CUT = "\n\nend of it, «çà et là», as far"
 DECOYS = ["ZOË & SØREN", "S.ren", "5<7"]
 COUNTING = "Count from 1 to 40, separated by commas: 1, 2, 3, 4, 5"
 READS, FEW, LIMIT = 2000, 40, 12
+NEVER, BEGUN = "\u2603never", 4
+BRIEF = 4  # tokens that may be all of what a model of few words says of anything
 ROOMY = 1000  # tokens of a prompt that leave room in any context
 FUNCTION: Json = {
     "type": "function",
@@ -84,7 +86,8 @@ def test_length_told(reply: Reply, dialect: Dialect) -> None:
         observed = f"in {len(cut)} choices, when all had {count} tokens"
         raise Mismatch(f"finish reason 'length' at the limit of {min(limits)} tokens", observed, reply.exchange)
     others = [choice for choice in reply.choices if choice.finish not in ("length", None)]
-    if others and _endless(sent) and count == len(reply.choices) * max(limits):
+    told = _endless(sent) and max(limits) > BRIEF
+    if others and told and count == len(reply.choices) * max(limits):
         expected = f"finish reason 'length' for a story with all of the {count} tokens that its limit allows"
         raise Mismatch(expected, f"{others[0].finish!r} in choice {others[0].index}", reply.exchange)
 
@@ -124,7 +127,7 @@ def test_text_intact(chat: Chat) -> None:
 
 @check("chat.stop-any-text")
 def test_stop_any_text(chat: Chat) -> None:
-    """A stop sequence is any text, to the letter: long, not ASCII, a line end, in the prompt as well; nothing else stops."""
+    """A stop sequence is any text, to the letter: long, not ASCII, a line end, in the prompt as well; nothing else stops or holds back."""
     if not chat.dialect.documents("stop"):
         raise NotApplicable("the document has no stop")
     full = repeated(chat, stream=True).text
@@ -133,6 +136,15 @@ def test_stop_any_text(chat: Chat) -> None:
     _ends_at(CUT, full, repeated(chat, stream=True, stop=[*DECOYS, CUT]))
     if full.startswith(SAID):
         _ends_at("\n", full, repeated(chat, stream=False, stop=["\n"]))
+    _held_back(full, full[-BEGUN:] + NEVER, chat)
+
+
+def _held_back(full: str, begun: str, chat: Chat) -> None:
+    """Raise Mismatch where the end of a text is lost, as it begins like a stop sequence that never comes."""
+    reply = repeated(chat, stream=True, stop=[begun])
+    lost = full.removeprefix(reply.text)
+    if reply.text and full.startswith(reply.text) and lost and begun.startswith(lost):
+        raise Mismatch(f"all of the text, as {begun!r} is not in it", f"without its end {lost!r}", reply.exchange)
 
 
 def _ends_at(stop: str, full: str, reply: Reply) -> None:

@@ -32,7 +32,17 @@ PARTS = {
     "surrogates": ("a lone surrogate",),
 }
 BAD_INPUTS = (b"{", b"[]", b'{"model": 5}', b'{"messages": "x"}', b"\xff\xfe", b"")
-AT_ONCE = 8
+WORDS = (
+    "kumquat",
+    "ocelot",
+    "zeppelin",
+    "tundra",
+    "bassoon",
+    "fjord",
+    "gazebo",
+    "walnut",
+)  # by one of them a leak is seen
+AT_ONCE, SAID_TIMES = len(WORDS), 6
 GZIP = b"\x1f\x8b"
 UNPACKED = ("gzip", "x-gzip", "deflate")  # by the client, before anybody looks at the body
 
@@ -162,11 +172,12 @@ def test_health(chat: Chat) -> None:
 def test_concurrent_answers(chat: Chat) -> None:
     """Requests at the same time are all answered, each with its own answer."""
     nonces = [f"nonce-{i}{i * 7919 + 104729}" for i in range(AT_ONCE)]
-    bodies = [chat.body(f"Repeat exactly: {nonce}", tokens=32) for nonce in nonces]
+    said = [f"{nonce} {' '.join([word] * SAID_TIMES)}" for nonce, word in zip(nonces, WORDS, strict=True)]
+    bodies = [chat.body(f"Repeat exactly: {text}", tokens=48) for text in said]
     bodies = [{**body, "stream": True} if i % 2 else body for i, body in enumerate(bodies)]
     replies = [chat.accepted(exchange) for exchange in chat.together(bodies, AT_ONCE)]
-    for nonce, reply in zip(nonces, replies, strict=True):
-        strangers = [other for other in nonces if other != nonce and other in reply.text]
+    for nonce, word, reply in zip(nonces, WORDS, replies, strict=True):
+        strangers = [other for other in (*nonces, *WORDS) if other not in (nonce, word) and other in reply.text]
         if strangers:
             raise Mismatch(
                 f"no text of another request beside {nonce}", f"{strangers[0]} in {reply.text[:80]!r}", reply.exchange

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 LONG_ONES = 4
+TURNS = 12  # of small talk, more than a gateway keeps that keeps the last few
 MANY = 8  # completion tokens: a turn's end and what a template adds are fewer
 NAMING = ("role", "id", "name")
 ASK_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -137,7 +138,7 @@ def _covers(reply: Reply, n: int) -> bool:
 
 @check("usage.prompt-counted-once")
 def test_prompt_counted_once(chat: Chat) -> None:
-    """The same prompt has the same prompt_tokens for one choice and for several."""
+    """The same prompt has the same prompt_tokens for one choice and for several, and when it is asked again."""
     chat.offered("n")
     several = chat.choices(5)
     if not several.ok:
@@ -145,11 +146,15 @@ def test_prompt_counted_once(chat: Chat) -> None:
     one, many = prompt_tokens(chat.story()), prompt_tokens(chat.accepted(several))
     if one != many:
         raise Mismatch(f"{one} prompt tokens, as for one choice", f"{many}", several)
+    first, again = (honoured(chat, exchange) for exchange in chat.repeated(2, temperature=0))
+    if prompt_tokens(first) != prompt_tokens(again):  # what a cache spares is a detail of the count, not less of it
+        expected = f"{prompt_tokens(first)} prompt tokens, as the first time"
+        raise Mismatch(expected, f"{prompt_tokens(again)}", again.exchange)
 
 
 @check("usage.conversation-counted")
 def test_conversation_counted(chat: Chat) -> None:
-    """prompt_tokens counts every message of a dozen, from a system message to the last question, and every part of each."""
+    """prompt_tokens counts every message of two dozen, from a system message to the last question, and every part of each."""
     more = length(chat)
     few = prompt_tokens(chat.plain())
     exchange = chat.post(chat.body(_conversation(parts=True)))
@@ -169,7 +174,7 @@ def test_conversation_counted(chat: Chat) -> None:
 
 
 def _conversation(*, parts: bool) -> list[dict[str, Any]]:
-    """A dozen messages, four of which are long: the system's, the first question, an answer, the last question.
+    """More than two dozen messages, four of which are long: the system's, the first question, an answer, the last question.
 
     As `parts` the long questions have a short part as well, the first before the long one, the last after it.
     """
@@ -179,7 +184,7 @@ def _conversation(*, parts: bool) -> list[dict[str, Any]]:
 
     turns: list[tuple[str, Any]] = [("system", LONGER), ("user", said(HI, LONGER)), ("assistant", HI)]
     turns += [("user", HI), ("assistant", LONGER)]
-    turns += [("user", HI), ("assistant", HI)] * 3
+    turns += [("user", HI), ("assistant", HI)] * TURNS
     return [{"role": role, "content": content} for role, content in (*turns, ("user", said(LONGER, HI)))]
 
 
@@ -201,6 +206,15 @@ def test_stream_absent_unasked(chat: Chat) -> None:
     reply = chat.streamed()
     if reply.usages:
         raise Mismatch("no usage in a stream that was not asked for it", f"{str(reply.usage)[:80]}", reply.exchange)
+
+
+@oracle("usage.stream-declined")
+def test_stream_declined(stream: Reply) -> None:
+    """A stream that was asked not to include usage has none, whatever else was asked."""
+    if dig(asked(stream.exchange), "stream_options", "include_usage") is not False:
+        raise NotApplicable("usage was not declined")
+    if stream.usages:
+        raise Mismatch("no usage, as include_usage false asks", f"{str(stream.usage)[:80]}", stream.exchange)
 
 
 @oracle("usage.stream-once")

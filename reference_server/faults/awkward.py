@@ -7,12 +7,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reference_server.engine import Finish, ToolCall
+from reference_server.engine import Finish, Text, ToolCall
 from reference_server.errors import ApiError
 from reference_server.faults.catalogue import FAULTS
 from reference_server.faults.together import SCHEMA, asking, without
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from starlette.requests import Request
 
     from reference_server.answers import Trail
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Chunks = list[Json]
 Skipped = frozenset[str]
-SHORT_STOP, LONG_NAME, RESULT, TURNS, KEPT, DELTAS = 16, 40, 100, 10, 4, 50
+SHORT_STOP, LONG_NAME, RESULT, TURNS, KEPT, LAST, DELTAS = 16, 40, 100, 10, 4, 20, 50
 ROLES = ("assistant", "developer", "function", "system", "tool", "user")
 PATTERN = re.compile(r"[.*+?]")
 TEMPLATE = re.compile(r"\{\{\w+\}\}")
@@ -102,6 +104,12 @@ def history_cut(order: Order, _: object) -> Order:
     return asking(order, messages=order.chat.messages[-KEPT:])
 
 
+@FAULTS.at("order", every=("usage.conversation-counted",))
+def long_history_cut(order: Order, _: object) -> Order:
+    """Of a conversation the last twenty messages are read."""
+    return asking(order, messages=order.chat.messages[-LAST:])
+
+
 @FAULTS.at("order", remembers=True, every=("usage.conversation-counted",))
 def system_sticks(order: Order, _: object) -> Order:
     """The messages of the system hold for the next request, too."""
@@ -167,6 +175,37 @@ def formats_not_streamed(order: Order, _: object) -> Order:
     return _unless(order, refused=order.stream and order.chat.schema is not None)
 
 
+@FAULTS.at("chunks", every=("chat.stop-cuts",))
+def end_doubled_at_a_stop(chunks: Chunks, trail: Trail) -> Chunks:
+    """The last piece of a streamed text that a stop sequence could end comes twice."""
+    return _doubled(chunks, trail, lambda _: bool(trail.order.chat.stop))
+
+
+@FAULTS.at(
+    "chunks",
+    every=("structured_output.kept not dria", "structured_output.streamed not dria"),
+)
+def end_of_later_choices_doubled(chunks: Chunks, trail: Trail) -> Chunks:
+    """The last piece of every choice after the first comes twice in streams."""
+    return _doubled(chunks, trail, lambda index: index > 0)
+
+
+@FAULTS.at("events", every=("chat.stop-any-text",))
+def end_held_back(events: Events, trail: Trail) -> Events:
+    """Streamed text that may begin a stop sequence is held back, and lost where the answer ends with it."""
+    stops = trail.order.chat.stop if trail.order.stream and trail.order.chat.logprobs is None else ()
+    return [_holding(event, stops, trail) if isinstance(event, Text) and stops else event for event in events]
+
+
+@FAULTS.at("asked", every=("usage.stream-declined",))
+def usage_though_declined(asked: Json, _: object) -> Json:
+    """`include_usage: false` is taken for true: what counts is that the member is there."""
+    options = asked.get("stream_options")
+    if not isinstance(options, dict) or options.get("include_usage") is not False:
+        return asked
+    return {**asked, "stream_options": {**options, "include_usage": True}}
+
+
 # texts
 
 
@@ -223,6 +262,12 @@ def results_dropped(order: Order, _: object) -> Order:
 def results_cut(order: Order, _: object) -> Order:
     """The results of tools are cut after a hundred characters."""
     return _results(order, RESULT)
+
+
+@FAULTS.at("order", every=("tools.result-read",))
+def earlier_calls_dropped(order: Order, _: object) -> Order:
+    """The calls of earlier answers are taken and not read: their results answer nothing."""
+    return asking(order, messages=tuple(replace(said, calls=()) for said in order.chat.messages))
 
 
 @FAULTS.at("events", every=("tools.late-choice", "tools.offered-only"))
@@ -340,6 +385,25 @@ def _speaking(chunks: Chunks, trail: Trail) -> list[Json]:
     """The deltas that say something, in answers that are no JSON."""
     deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"] if choice["delta"].get("content")]
     return deltas if trail.order.chat.schema is None else []
+
+
+def _doubled(chunks: Chunks, trail: Trail, meant: Callable[[int], bool]) -> Chunks:
+    """The chunks with the last piece of the text again beside the finish reason, in the choices that are meant."""
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        index, delta = choice.get("index", 0), choice["delta"]
+        last = trail.memo.get(("last", index), "")
+        if last and choice.get("finish_reason") and meant(index) and not delta.get("content"):
+            delta["content"] = last
+        trail.memo["last", index] = delta.get("content") or last
+    return chunks
+
+
+def _holding(event: Text, stops: Sequence[str], trail: Trail) -> Text:
+    """The text with what was held back before it, without its end where that may begin a stop sequence."""
+    text = trail.memo.pop(("held", event.choice), "") + event.text
+    kept = next((n for n in range(max(map(len, stops)), 0, -1) if text.endswith(tuple(s[:n] for s in stops))), 0)
+    trail.memo["held", event.choice] = text[len(text) - kept :]
+    return replace(event, text=text[: len(text) - kept])
 
 
 def _parted(asked: Json, kept: Any) -> Json:  # noqa: ANN401 - a function of a list of parts

@@ -68,6 +68,8 @@ def first_text_lost(chunks: list[Json], trail: Trail) -> list[Json]:
 @FAULTS.at(
     "chunks",
     every=(
+        "structured_output.kept not dria",
+        "structured_output.streamed not dria",
         "chat.choices-asked",
         "tools.calls-whole",
         "tools.every-choice",

@@ -327,7 +327,7 @@ def system_not_counted(events: Events, trail: Trail) -> Events:
     return _counting(events, trail, lambda chat: tuple(m for m in chat.messages if m.role != "system"))
 
 
-@FAULTS.at("events", every=("usage.conversation-counted",))
+@FAULTS.at("events", every=("tools.result-read", "usage.conversation-counted"))
 def last_message_alone_counted(events: Events, trail: Trail) -> Events:
     """Of a conversation the last message alone is counted."""
     return _counting(events, trail, lambda chat: chat.messages[-1:])
