@@ -26,7 +26,8 @@ def plan_of(asked: Namespace, host: str | None) -> Plan:
         _number("--rate", asked.rate), _number("--run-time", asked.run_time)
     )
     terms = [o.text for o in (slo.read_file(asked.slo_file) if asked.slo_file else ())]
-    terms += [o.text for o in (slo.parse(asked.slo) if asked.slo else ())]
+    texts = [asked.slo] if isinstance(asked.slo, str) else asked.slo  # the web UI's form sends one text
+    terms += [o.text for o in (slo.parse(texts) if texts else ())]
     key = os.environ.get(asked.key_env)
     plan = Plan(
         url=host,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from time import monotonic
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -40,6 +40,7 @@ class Conductor:
         self.folder = folder
         self.tally = Tally()
         self.started = ""
+        self.began = 0
         self.waiting: dict[str, int] = {}
         self.lost: set[str] = set()
         self.missing: dict[str, int] = {}
@@ -55,7 +56,7 @@ class Conductor:
 
     def begin(self) -> None:
         """Start this run: alone, or by handing each worker its share."""
-        self.started = utc_now()
+        self.started, self.began = utc_now(), time_ns()
         forget(self.folder)
         runner, users = self.environment.runner, self.environment.parsed_options.num_users or 1
         self.gives_up = monotonic() + self.plan.seconds + self.plan.scenario.drain_s + GRACE_S

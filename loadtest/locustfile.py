@@ -202,11 +202,11 @@ def stop(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's event
     """Whoever stops a run early: what is under way counts as unfinished. A worker's last report follows."""
     generator = getattr(environment, "load_generator", None)
     if isinstance(environment.runner, WorkerRunner):
-        if generator is not None:
+        if generator is not None and not generator.plan.ends_now(generator.start_wall):
             generator.stop()
         return
     conductor = environment.load_conductor
-    if conductor is not None:
+    if conductor is not None and not conductor.plan.ends_now(conductor.began):
         conductor.stopped = True
         if conductor.local is not None:
             conductor.conclude(STOPPED)

@@ -24,7 +24,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="where load.json, samples.jsonl, load.html and load.md go",
     )
-    add("--slo", action="append", default=[], metavar="TERMS", help="for example 'ttft_p99<500ms,error_rate<0.1%%'")
+    add("--slo", action="append", default=None, metavar="TERMS", help="for example 'ttft_p99<500ms,error_rate<0.1%%'")
     add("--slo-file", default="", metavar="FILE", help='a TOML file with slo = ["ttft_p99<500ms", ...]')
     add("--rate", type=float, default=None, metavar="N", help="requests a second at the scenario's peak")
     add("--closed-loop", action="store_true", help="each of -u users waits for its answer instead of a paced schedule")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from loadtest import UsageError, scenarios, traces
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Request"]
 
+TIMER_NS = 2_000_000_000
 NONCE = re.compile(r"\b(?:[bcdfghjkmnpqrstvwxz][aeiou]){5}\d+\b")
 
 
@@ -79,8 +82,12 @@ class Plan:
 
     @cached_property
     def trace(self) -> tuple[traces.Row, ...]:
-        """The rows of the scenario's trace, if it has one."""
-        return traces.read(self.scenario.trace) if self.scenario.trace else ()
+        """The rows of the scenario's trace, if it has one, up to where it is cut."""
+        if not self.scenario.trace:
+            return ()
+        rows = traces.read(self.scenario.trace)
+        last = rows[0].time + self.scenario.trace_s * self.scenario.trace_speed if self.scenario.trace_s else inf
+        return tuple(row for row in rows if row.time <= last)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -108,6 +115,13 @@ class Plan:
         if self.trace:
             return (self.trace[-1].time - self.trace[0].time) / self.scenario.trace_speed
         return self.scenario.seconds
+
+    def ends_now(self, start: int) -> bool:
+        """Whether the last request of a run from that moment on (ns, wall clock) is due about now.
+
+        The web UI's timer stops a run then, whose answers are still to come.
+        """
+        return abs(time_ns() - start - self.seconds * 1e9) < TIMER_NS
 
     @property
     def asked_rate(self) -> float | None:

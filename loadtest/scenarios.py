@@ -78,13 +78,13 @@ class Scenario:
     mix: tuple[Part, ...] = ()
     trace: str | None = None
     trace_speed: float = 1.0
+    trace_s: float = 0.0  # after so many seconds a trace is cut; 0 is never
     echo: bool = False
     freeze_ms: float = 250.0
     stall_s: float = 60.0
     answer_s: float = 120.0
     total_s: float = 600.0
     drain_s: float = 60.0
-    warmup_s: float = 0.0
     think_s: float = 0.0
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -94,8 +94,10 @@ class Scenario:
             _allow("needs", need, NEEDS)
         if self.cv <= 0 or self.think_s < 0:
             raise UsageError(f"scenario {self.name!r}: need cv > 0, think_s >= 0")
-        if self.turns < 1 or self.shared_prefix < 0 or self.trace_speed <= 0:
-            raise UsageError(f"scenario {self.name!r}: need turns >= 1, shared_prefix >= 0, trace_speed > 0")
+        if self.turns < 1 or self.shared_prefix < 0 or self.trace_speed <= 0 or self.trace_s < 0:
+            raise UsageError(
+                f"scenario {self.name!r}: need turns >= 1, shared_prefix >= 0, trace_speed > 0, trace_s >= 0"
+            )
         if not self.stages:
             raise UsageError(f"scenario {self.name!r}: stages is empty: at least one is needed")
 
@@ -105,7 +107,11 @@ class Scenario:
         return duration(self.stages)
 
     def paced(self, rate: float | None, seconds: float | None) -> Scenario:
-        """The same scenario at one rate, or for another time: rates scale with the peak, times with the whole."""
+        """The same scenario at one rate, or for another time: rates scale with the peak, times with the whole; a trace is cut."""
+        if self.trace:
+            if rate is not None:
+                raise UsageError(f"--rate: scenario {self.name!r} has the times of its trace, which trace_speed scales")
+            return self if seconds is None else replace(self, trace_s=seconds)
         stages = self.stages
         if rate is not None:
             peak = max(max(s.rate, s.end) for s in stages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -242,6 +243,19 @@ def test_traces_give_times_and_lengths(
     assert [row[2] for row in rows] == [
         body_of(made.request(n).data)[made.dialect.request.token_limits[0]] for n in range(2)
     ]
+
+
+def test_a_trace_is_cut_by_the_run_time_and_has_no_other_rate(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(BURST)
+    (tmp_path / "own.toml").write_text("trace = 't.csv'\ntrace_speed = 2.0")
+    scenario = scenarios.load(str(tmp_path / "own.toml"))
+
+    made = replace(plan(), scenario=scenario.paced(None, 19.0))
+
+    assert (list(made.times()), made.seconds) == ([0.0], 0.0)
+    assert list(replace(plan(), scenario=scenario.paced(None, 20.0)).times()) == [0.0, 20.0]
+    with pytest.raises(UsageError, match="trace_speed"):
+        scenario.paced(5.0, None)
 
 
 def test_a_wrong_trace_names_its_line(tmp_path: Path) -> None:

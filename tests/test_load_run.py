@@ -15,15 +15,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from loadtest.behaviour import BEHAVIOURS, Pace
 from loadtest.histogram import Histogram
 from loadtest.paced import Server
 from reports.storage import read_document
+from tests.loopback import closed_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(
     find_spec("locust") is None, reason="needs the load extra"
@@ -314,3 +316,44 @@ def test_what_a_killed_run_left_in_the_folder_is_not_taken_for_this_one(paced: s
     locust(paced, tmp_path, "--closed-loop", "-u", "2", "-r", "2", "--requests", "5")
 
     assert sorted(row["number"] for row in samples(tmp_path)) == list(range(5))
+
+
+def test_a_run_of_the_web_ui_takes_its_form_and_waits_for_the_answers_after_its_time(tmp_path: Path) -> None:
+    slow = Server(0, Pace(1.0, 0.002, 12))
+    thread = threading.Thread(target=slow.serve)
+    thread.start()
+    words = command(f"http://127.0.0.1:{slow.port}", tmp_path, "--rate", "5")
+    port = str(closed_port())
+    process = subprocess.Popen(
+        [*(word for word in words if word != "--headless"), "--web-host", "127.0.0.1", "--web-port", port],
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    form = {"user_count": "1", "spawn_rate": "1", "run_time": "3s", "slo": "ttft_p50<5s, error_rate<1%"}
+    try:
+        asked = json.loads(until(lambda: httpx.post(f"http://127.0.0.1:{port}/swarm", data=form, trust_env=False).text))
+        until((tmp_path / "load.html").read_text)
+        document = result(tmp_path)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(RUN_S)
+        slow.running = False
+        thread.join()
+
+    assert asked["success"] is True
+    assert (document["complete"], document["reason"]) == (True, None)
+    assert [row["verdict"] for row in document["slo"]] == ["pass", "pass"]
+    assert len(samples(tmp_path)) == 15
+
+
+def until(ask: Callable[[], str]) -> str:
+    """What it says once it says something; at most RUN_S seconds later."""
+    ends = time.monotonic() + RUN_S
+    while True:
+        try:
+            return ask()
+        except (OSError, httpx.HTTPError):
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.1)

@@ -178,6 +178,16 @@ def test_without_objectives_locust_s_own_rule_decides() -> None:
     assert exit_code(reported(tally_of(outcome(0)))) is None
 
 
+@pytest.mark.parametrize(("term", "kept"), [("queue_delay_p99<1ms", 0), ("queue_delay_p99<9ms", 1), ("itl_p99<1ms", 1)])
+def test_goodput_counts_each_limit_on_what_one_request_has(term: str, kept: int) -> None:
+    late = outcome(1, queue_ms=5.0)
+    tally = Tally()
+
+    tally.add(late, START, 250.0, lambda sample: slo.meets(slo.parse([term]), sample))
+
+    assert tally.counts["good"] == kept
+
+
 def test_an_incomplete_run_cannot_be_judged() -> None:
     assert exit_code(reported(tally_of(*(outcome(i) for i in range(100))), "ttft_p99<60ms", reason="stopped")) == 2
 
