@@ -13,12 +13,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from loadtest import UsageError
 from loadtest.schedule import PROCESSES, Stage, duration
 
 __all__ = ["Lengths", "Part", "Scenario", "from_table", "known", "load"]
 
 ROOT = Path(__file__).with_name("scenarios")
+MOST_CV = 100
 DISTRIBUTIONS = ("fixed", "uniform", "lognormal")
 NEEDS = ("vision", "tools", "json_schema")
 
@@ -92,8 +95,14 @@ class Scenario:
         _allow("process", self.process, tuple(PROCESSES))
         for need in self.needs:
             _allow("needs", need, NEEDS)
-        if self.cv <= 0 or self.think_s < 0:
-            raise UsageError(f"scenario {self.name!r}: need cv > 0, think_s >= 0")
+        if not 0 < self.cv <= MOST_CV or self.think_s < 0:
+            raise UsageError(f"scenario {self.name!r}: need 0 < cv <= {MOST_CV}, think_s >= 0")
+        try:
+            orjson.dumps(self.extra)
+        except TypeError as error:
+            raise UsageError(
+                f"scenario {self.name!r}: field 'extra': {error}: it goes into each body as JSON"
+            ) from error
         if self.turns < 1 or self.shared_prefix < 0 or self.trace_speed <= 0 or self.trace_s < 0:
             raise UsageError(
                 f"scenario {self.name!r}: need turns >= 1, shared_prefix >= 0, trace_speed > 0, trace_s >= 0"

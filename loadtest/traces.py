@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "read"]
 
 WORDS_PER_TOKEN = 0.75
+MOST = 10_000_000  # tokens of a prompt or an answer
 BURST_COLUMNS = ("Timestamp", "Request tokens", "Response tokens")
 
 
@@ -39,7 +40,10 @@ def read(path: str) -> tuple[Row, ...]:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"trace {path}: {error}") from error
-    rows = list(_csv(path, text) if Path(path).suffix == ".csv" else _jsonl(path, text))
+    try:
+        rows = list(_csv(path, text) if Path(path).suffix == ".csv" else _jsonl(path, text))
+    except csv.Error as error:
+        raise UsageError(f"trace {path}: {error}") from error
     if not rows:
         raise UsageError(f"trace {path}: no rows")
     return tuple(sorted(rows, key=lambda row: row.time))
@@ -52,7 +56,7 @@ def _jsonl(path: str, text: str) -> Iterator[Row]:
         try:
             row = json.loads(line)
             yield _row(float(row["timestamp"]) / 1000, row["input_length"], row["output_length"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UsageError(
                 f"trace {path}: line {number}: {error!r}; expected timestamp, input_length, output_length"
             ) from error
@@ -73,6 +77,6 @@ def _row(time: float, asked: str | float, answered: str | float) -> Row:
     if not all(map(isfinite, (time, float(asked), float(answered)))):
         raise ValueError(f"time {time}, lengths {asked} and {answered} must be finite")
     tokens, answer = int(float(asked)), int(float(answered))
-    if time < 0 or tokens < 0 or answer < 0:
-        raise ValueError(f"time {time}, lengths {tokens} and {answer} must be 0 or more")
+    if time < 0 or not 0 <= tokens <= MOST or not 0 <= answer <= MOST:
+        raise ValueError(f"time {time}, lengths {tokens} and {answer} must be 0 or more, lengths at most {MOST}")
     return Row(time, max(round(tokens * WORDS_PER_TOKEN), 1), max(answer, 1))

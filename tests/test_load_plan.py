@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import product
 from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -194,7 +195,9 @@ def test_a_key_with_a_line_end_is_refused_without_being_shown() -> None:
         ("mix = [{ scenario = 'chat', weight = nan }]", "field 'weight': nan is no finite number"),
         ("prompt = { mean = inf }", "lengths: mean inf"),
         ("process = 'gamma'\ncv = nan", "field 'cv': nan is no finite number"),
-        ("cv = 0", "need cv > 0"),
+        ("cv = 0", "need 0 < cv <= 100"),
+        ("process = 'gamma'\ncv = 1e200", "need 0 < cv <= 100"),
+        (f"extra = {{ seed = {1 << 64} }}", "field 'extra'"),
         ("think_s = -1", "think_s >= 0"),
         ("stall_s = nan", "field 'stall_s': nan is no finite number"),
     ],
@@ -266,9 +269,15 @@ def test_a_wrong_trace_names_its_line(tmp_path: Path) -> None:
         traces.read(str(path))
 
 
-@pytest.mark.parametrize("figure", ["NaN", "Infinity", "1e999"])
-@pytest.mark.parametrize("field", ["timestamp", "input_length"])
-def test_a_trace_with_a_figure_that_is_not_finite_names_its_line(tmp_path: Path, field: str, figure: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "figure"),
+    [
+        *product(("timestamp", "input_length"), ("NaN", "Infinity", "1e999", "[" * 100_000)),
+        ("output_length", "1e18"),
+    ],
+    ids=lambda word: word[:12],
+)
+def test_a_trace_with_a_figure_that_cannot_be_names_its_line(tmp_path: Path, field: str, figure: str) -> None:
     row = {"timestamp": "0", "input_length": "5", "output_length": "3"} | {field: figure}
     path = tmp_path / "t.jsonl"
     path.write_text(MOONCAKE + "{" + ", ".join(f'"{name}": {value}' for name, value in row.items()) + "}\n")
