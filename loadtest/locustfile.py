@@ -68,7 +68,7 @@ def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's even
         return
     try:
         environment.load_plan = plan_of(asked, environment.host)
-        Path(asked.report).mkdir(parents=True, exist_ok=True)
+        _make(Path(asked.report))
         check(environment.load_plan)
         if asked.calibrate:
             environment.load_calibration = calibrate(sys.argv[1:])
@@ -79,6 +79,13 @@ def prepare(environment: Any, **_: Any) -> None:  # noqa: ANN401 - locust's even
     except (CannotJudge, OSError) as error:
         _leave(CANNOT_JUDGE, error)
     asked.run_time = None  # the schedule ends the run, and then waits for the answers under way
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report: {folder} cannot be a folder: {error.strerror}") from error
 
 
 def _extend(environment: Any) -> None:  # noqa: ANN401 - locust's Environment

@@ -234,6 +234,7 @@ def wait_for(met: Any) -> None:  # noqa: ANN401 - a condition
         (["--host", "http://h/a b"], 4, "holds a space or a character outside ASCII"),
         (["-t", "5x"], 4, "-t/--run-time: Invalid time span format"),
         (["--rate", "many"], 4, "--rate: invalid float value: 'many'"),
+        (["--report", "/dev/null"], 4, "--report: /dev/null cannot be a folder"),
     ],
 )
 def test_a_wrong_call_says_so_at_once(paced: str, tmp_path: Path, options: list[str], code: int, word: str) -> None:
