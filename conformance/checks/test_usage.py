@@ -157,14 +157,18 @@ def test_conversation_counted(chat: Chat) -> None:
     """prompt_tokens counts every message of two dozen, from a system message to the last question, and every part of each."""
     more = length(chat)
     few = prompt_tokens(chat.plain())
-    exchange = chat.post(chat.body(_conversation(parts=True)))
-    if not exchange.ok:  # not every document has parts, and rows of their own judge who refuses them
-        exchange = chat.post(chat.body(_conversation(parts=False)))
-    reply = honoured(chat, exchange)
+    asked = chat.post(chat.body(_conversation(HI, parts=True)))
+    parts = asked.ok  # not every document has parts, and rows of their own judge who refuses them
+    short = asked if parts else chat.post(chat.body(_conversation(HI, parts=False)))
+    small_talk = prompt_tokens(honoured(chat, short))
+    reply = honoured(chat, chat.post(chat.body(_conversation(LONGER, parts=parts))))
     count = prompt_tokens(reply)
-    least = few + (LONG_ONES - SLACK) * more
+    least = small_talk + (LONG_ONES - SLACK) * more
     if count < least:
-        expected = f"at least {least:.0f} prompt tokens, as one of the {LONG_ONES} long texts alone has {more}"
+        expected = (
+            f"at least {least:.0f} prompt tokens, as the same with short texts has {small_talk} and one of the"
+            f" {LONG_ONES} long texts alone {more} more"
+        )
         raise Mismatch(expected, f"{count}", reply.exchange)
     after = chat.ask().count("prompt_tokens")
     if after is not None and after >= few + more * SLACK:
@@ -173,19 +177,19 @@ def test_conversation_counted(chat: Chat) -> None:
         )
 
 
-def _conversation(*, parts: bool) -> list[dict[str, Any]]:
-    """More than two dozen messages, four of which are long: the system's, the first question, an answer, the last question.
+def _conversation(text: str, *, parts: bool) -> list[dict[str, Any]]:
+    """More than two dozen messages, four of which have that text: the system's, the first question, an answer, the last question.
 
-    As `parts` the long questions have a short part as well, the first before the long one, the last after it.
+    As `parts` those questions have a short part as well, the first before the long one, the last after it.
     """
 
     def said(*texts: str) -> Any:  # noqa: ANN401 - a text or its parts
         return [{"type": "text", "text": text} for text in texts] if parts else " ".join(texts)
 
-    turns: list[tuple[str, Any]] = [("system", LONGER), ("user", said(HI, LONGER)), ("assistant", HI)]
-    turns += [("user", HI), ("assistant", LONGER)]
+    turns: list[tuple[str, Any]] = [("system", text), ("user", said(HI, text)), ("assistant", HI)]
+    turns += [("user", HI), ("assistant", text)]
     turns += [("user", HI), ("assistant", HI)] * TURNS
-    return [{"role": role, "content": content} for role, content in (*turns, ("user", said(LONGER, HI)))]
+    return [{"role": role, "content": content} for role, content in (*turns, ("user", said(text, HI)))]
 
 
 @check("usage.stream-present", smoke=True)

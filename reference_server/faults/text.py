@@ -53,6 +53,7 @@ def end_token_in_the_text(events: Events, trail: Trail) -> Events:
     every=(
         "usage.stream-asked in dos_ai",
         "stream.finish-once",
+        "chat.stop-cuts",
         "usage.completion-counted not adaptive solidrust",
         "usage.stream-on-request in dos_ai",
         "usage.stream-present in dos_ai",
