@@ -107,7 +107,7 @@ def _command(found: Json, name: str) -> str:
 def _faults(matrix: Json, whole: Json) -> Iterator[str]:
     yield "## Faults on purpose\n"
     yield (
-        f"The reference server has {matrix['faults']} faults (`python -m reference_server --fault list`), each with the checks that it\n"
+        f"The reference server had {matrix['faults']} faults then (`python -m reference_server --fault list`), each with the checks that it\n"
         f"turns red. Every fault was judged in every dialect: {matrix['runs']} runs, of which {matrix['applies']} have something to find.\n"
         f"{_reach(matrix, whole)}"
         f"{matrix['variation_runs']} more runs were of the legal variations ({', '.join(matrix['variations']) or 'none'}), in which no\n"

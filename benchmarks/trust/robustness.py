@@ -81,12 +81,17 @@ def hunt_part(found: Json) -> Iterator[str]:
     yield (
         f"A second hunt, led by what had been left and by crossing simple faults with conditions (only with n, only in JSON, only streamed), had {second['judged']}\n"
         f"that act at all: **{second['missed']} broke no row** in the dialect in which they were tried. {second['added']} faults and a few checks came of it; of {second['again']} that were missed "
-        f"{second['now']} are\nfound when tried again, the others were left or not tried. So a figure near 100 % above is of known faults. What is known to be missed:\n"
+        f"{second['now']} are\nfound when tried again, the others were left or not tried.\n"
+    )
+    third = found["third"]
+    yield (
+        f"A third, by forms that no fault had, brought {third['added']} faults more. So a figure near 100 % above is of known faults. What is known to be missed:\n"
     )
     yield "\n".join(f"- {line}" for line in found["gaps"]) + "\n"
     yield (
         f"For the other side, some {found['servers']} correct servers were written from the documents, with choices other than ours wherever one is open, and\n"
         f"some {found['hostile']} hostile ones. They showed {found['alarms']} causes of false alarms, {found['must_alarms']} of them in MUST rows, all mended; and no crash. A second such server,\n"
         f"with {second['switches']} switches in all six dialects, was judged {second['judgings']} times: {second['alarms']} causes more, {second['must_alarms']} of them in MUST rows "
-        f"(some found in reading the checks beside it), all mended.\n"
+        f"(some found in reading the checks beside it), all mended. A third, with {third['switches']} switches, was judged {third['judgings']} times:\n"
+        f"{third['alarms']} causes, {third['must_alarms']} in a MUST row, mended.\n"
     )
