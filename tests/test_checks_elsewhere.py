@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from conformance.checks import (
     test_chat,
     test_clients,
     test_errors,
+    test_limits,
     test_logprobs,
     test_request,
     test_service,
@@ -414,3 +416,18 @@ def test_choices_need_a_finish_reason_where_one_is_promised_or_another_has_one(n
             with pytest.raises(Mismatch, match="finish reason"):
                 test_chat.test_n_choices(chat, chat.dialect)
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "error"),
+    [(["58", "59", "59"], Inconclusive), (["60", "60"], Mismatch), (["59", "60"], Mismatch), (["0", "0"], Mismatch)],
+)
+def test_remaining_requests_may_rise_below_the_limit_where_older_ones_leave_the_window(
+    monkeypatch: pytest.MonkeyPatch, left: list[str], error: type[Exception]
+) -> None:
+    told = [{"x-ratelimit-remaining-requests": count, "x-ratelimit-limit-requests": "60"} for count in left]
+    monkeypatch.setattr(test_limits, "_promised", lambda _: ["x-ratelimit-remaining-requests"])
+    monkeypatch.setattr(test_limits, "_series", lambda _: [SimpleNamespace(header=headers.get) for headers in told])
+
+    with pytest.raises(error):
+        test_limits.test_remaining_decreases(None)  # type: ignore[arg-type]  # nothing is asked
